@@ -1,0 +1,120 @@
+"""The whole difference between the two worlds: how the core's `await call(fn, …)` is carried out.
+
+Under ASGI what is async is awaited and what is plain gets a bounded worker thread. Under WSGI
+nothing ever suspends: what is plain is called, what is async (a host's hook) runs on one background
+loop, and the same coroutine finishes in a single `send(None)`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+
+from asgiref.sync import sync_to_async
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """The one place where the time comes from, unless a clock is given. Always aware, always UTC."""
+    return datetime.now(UTC)
+
+
+class Call(Protocol):
+    """Carry out one touch of the world: a store method, a hook, the reading of a body."""
+
+    @overload
+    def __call__(
+        self, fn: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+
+    @overload
+    def __call__(
+        self, fn: Callable[P, Awaitable[T] | T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, T]: ...
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Finish a core coroutine that was given `call_blocking`, in this thread, without an event loop.
+
+    Raises RuntimeError if it awaited anything but `call`: then some wait would be lost.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    coroutine.close()
+    raise RuntimeError("the core awaited something other than call()")
+
+
+async def call_blocking(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """The WSGI world's `call`: never suspends."""
+    result = fn(*args, **kwargs)
+    return _background_loop.wait_for(result) if inspect.isawaitable(result) else result
+
+
+class CallCooperatively:
+    """The ASGI world's `call`: awaits what is async, gives what is plain one of `threads` workers.
+
+    The pool is made at first use, so after a fork. A context variable set by the host is seen in the
+    worker thread.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._pid = 0
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._pool is None or self._pid != os.getpid():
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sso-call")
+            self._pid = os.getpid()
+        return self._pool
+
+    async def __call__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if inspect.iscoroutinefunction(fn):
+            return await fn(*args, **kwargs)
+        in_thread = sync_to_async(fn, thread_sensitive=False, executor=self._executor())
+        result = await in_thread(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+
+class _BackgroundLoop:
+    """One event loop in a daemon thread, for async hooks under WSGI. Started at first use in each process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+
+    def wait_for(self, awaitable: Awaitable[T]) -> T:
+        async def finish() -> T:
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(finish(), self._started()).result()
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._loop = asyncio.new_event_loop()
+                self._pid = os.getpid()
+                threading.Thread(target=self._loop.run_forever, name="sso-hooks", daemon=True).start()
+            return self._loop
+
+    def forget(self) -> None:
+        """After a fork the lock may be held by a thread that no longer exists."""
+        self._lock = threading.Lock()
+        self._loop = None
+
+
+_background_loop = _BackgroundLoop()
+os.register_at_fork(after_in_child=_background_loop.forget)

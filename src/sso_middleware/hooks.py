@@ -1,0 +1,100 @@
+"""What a host app may supply. Every hook may be plain or async; the default does nothing.
+
+A hook may be called again for the same event (a browser repeats a request, a worker dies): it must
+be idempotent. An exception in a hook never travels further: the request is refused with 503, and the
+cause goes to the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from .events import Event
+from .web import Request
+
+T = TypeVar("T")
+MaybeAwaitable: TypeAlias = T | Awaitable[T]
+
+
+@dataclass(frozen=True, slots=True)
+class HostUser:
+    """Who is signed in at the host app itself."""
+
+    email: str = field(repr=False)
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the identity provider says the person is; verified, and within the connection's domains.
+
+    `key` is the same at each login of this person on this connection. `user_id` is what an earlier
+    `Link` said. `attempt_id` is the same when the hook is called again for the same login. `roles`
+    are the raw values of the roles attribute. `attributes` holds all values by attribute name.
+    """
+
+    connection_id: str
+    organization: str
+    key: str = field(repr=False)
+    email: str = field(repr=False)
+    first_name: str = field(repr=False)
+    last_name: str = field(repr=False)
+    country: str | None
+    department: str | None
+    roles: tuple[str, ...]
+    attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
+    user_id: str | None
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Sign the person in as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Sign the person in as this user of the host's, now and next time."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Don't sign the person in. `reason` goes to the events; `message`, if any, is shown to the person."""
+
+    reason: str
+    message: str | None = None
+
+
+ProvisionDecision = Continue | Link | Reject
+
+
+class Hooks:
+    """Override what your app needs."""
+
+    def provision(self, identity: Identity) -> MaybeAwaitable[ProvisionDecision]:
+        """A verified person is about to be signed in: make or update your user, and decide."""
+        return Continue()
+
+    def host_user(self, request: Request) -> MaybeAwaitable[HostUser | None]:
+        """Who is signed in at the host app by its own login; None for nobody.
+
+        Needed for `mode = "domains"` and for exclusion lists.
+        """
+        return None
+
+    def end_host_session(self, request: Request) -> MaybeAwaitable[Iterable[tuple[str, str]] | None]:
+        """End the host's own session. Headers that are returned (a deleted cookie) go with our reply."""
+        return None
+
+    def on_event(self, event: Event) -> MaybeAwaitable[None]:
+        """Something happened; for the host's own audit trail."""
+        return None
+
+
+def has_host_user(hooks: Hooks) -> bool:
+    """Whether the host supplies `host_user` at all."""
+    return type(hooks).host_user is not Hooks.host_user

@@ -1,0 +1,54 @@
+"""What an identity provider stated about a person, once we have verified that it did.
+
+Values only. `verify_response` (response.py) is the one place that makes an `Assertion`; having one in
+hand means: signed by this connection's pinned key, for us, now, in answer to our request (or to none).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+NAME_ID_EMAIL = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"
+NAME_ID_PERSISTENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
+NAME_ID_TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
+NAME_ID_UNSPECIFIED = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
+
+
+@dataclass(frozen=True, slots=True)
+class NameID:
+    """SAML core 2.2.3. The value is opaque, kept to the letter."""
+
+    value: str = field(repr=False)
+    format: str = NAME_ID_UNSPECIFIED
+    name_qualifier: str | None = None
+    sp_name_qualifier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """SAML core 2.7.3.1. `values` may be empty, and a value may be the empty string."""
+
+    name: str
+    name_format: str | None
+    values: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """SAML core 2.3.3, what we need of it, after every check passed."""
+
+    id: str
+    issuer: str
+    issued_at: datetime
+    in_response_to: str | None
+    """None for an unsolicited Response."""
+    name_id: NameID
+    attributes: tuple[Attribute, ...]
+    authenticated_at: datetime
+    session_index: str | None = field(repr=False)
+    session_ends_at: datetime | None
+    """SessionNotOnOrAfter, the earliest of all statements."""
+    authn_context: str | None
+    valid_until: datetime
+    """After this (leeway included) the same assertion would be refused for its age alone."""

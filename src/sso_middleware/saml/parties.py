@@ -1,0 +1,88 @@
+"""The two sides of a connection, as the SAML layer sees them: who we are, and whom we trust for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+Signed = Literal["either", "assertion", "response", "both"]
+Encryption = Literal["off", "optional", "required"]
+BINDING_REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
+BINDING_POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceProvider:
+    """Us, as one connection knows us."""
+
+    entity_id: str
+    acs_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    binding: str
+    """BINDING_REDIRECT or BINDING_POST."""
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedKey:
+    """A public key of the identity provider's, and nobody else's, that may sign."""
+
+    public_key: RSAPublicKey | EllipticCurvePublicKey
+    certificate: str
+    """PEM, for showing; its dates are told, not enforced (Kantara IIP-MD11)."""
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    """What metadata (or an admin's entity id, URL and certificates) says about an IdP."""
+
+    entity_id: str
+    sso_endpoints: tuple[Endpoint, ...]
+    slo_endpoints: tuple[Endpoint, ...]
+    keys: tuple[PinnedKey, ...]
+
+    @property
+    def sso(self) -> Endpoint:
+        """Where AuthnRequests go: HTTP-Redirect if the IdP has it, else HTTP-POST."""
+        by_binding = {endpoint.binding: endpoint for endpoint in self.sso_endpoints}
+        return by_binding.get(BINDING_REDIRECT) or by_binding[BINDING_POST]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What we demand of this identity provider's messages. The strictest is the default."""
+
+    identity_provider: IdentityProvider
+    signed: Signed = "either"
+    encryption: Encryption = "off"
+    decryption_keys: tuple[RSAPrivateKey, ...] = field(default=(), repr=False)
+    leeway: timedelta = timedelta(seconds=120)
+    """How far the two clocks may differ."""
+    sha1_until: datetime | None = None
+    """Until when SHA-1 signatures are still believed: an exception, dated, loud."""
+    skip_destination_until: datetime | None = None
+    """Until when Response/@Destination is not compared (nothing else is skipped)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The login request of ours that the message claims to answer."""
+
+    request_id: str
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """One of our own keys with its self-signed certificate, both PEM."""
+
+    private_key: bytes = field(repr=False)
+    certificate: str
