@@ -11,6 +11,8 @@ e-mail address or a piece of a message.
     │   ├── StoreUnavailable        503: we can't read or write; nobody is let in, nobody is signed out
     │   ├── SchemaOutdated          told at start: which command to run
     │   └── SealedWithUnknownKey    a sealed record needs a secret key that is no longer in `secret_keys`
+    ├── CertificateUnusable         400: a certificate that we don't pin
+    ├── MetadataUnusable            400: metadata that names no usable identity provider
     ├── InvalidToken                a signed value that isn't ours, or not for this purpose
     └── Refused                     a request or a message that we don't act on
         ├── BadRequest …            the HTTP request is malformed (400, 405, 413, 415, 421)
@@ -37,6 +39,11 @@ class SSOError(Exception):
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail or self.public_message)
         self.detail = detail or self.public_message
+
+    @property
+    def sentence(self) -> str:
+        """What the person is told."""
+        return self.public_message
 
 
 class ConfigurationError(SSOError):
@@ -81,6 +88,20 @@ class InvalidToken(SSOError):
 
     code = "invalid_token"
     status = 403
+
+
+class CertificateUnusable(SSOError):
+    """Not a certificate, or its key is too weak to pin (RSA under 2048 bits, DSA, other curves). Told at save."""
+
+    code = "certificate_unusable"
+    status = 400
+
+
+class MetadataUnusable(SSOError):
+    """Not SAML metadata of exactly one usable identity provider; the text says what is wrong in words."""
+
+    code = "metadata_unusable"
+    status = 400
 
 
 # Requests and messages that we don't act on
@@ -180,6 +201,12 @@ class UnsolicitedLoop(LoginRefused):
     code = "unsolicited_loop"
 
 
+class ConnectionMismatch(LoginRefused):
+    """The answer to a login request of one connection came to another one (IdP mix-up)."""
+
+    code = "connection_mismatch"
+
+
 class LoginRequestUnknown(LoginRefused):
     """InResponseTo names no login request that we still wait on: unknown, used, or too old."""
 
@@ -239,10 +266,18 @@ class TransientNameId(LoginRefused):
 
 
 class ProvisioningRejected(LoginRefused):
-    """The host's ``provision`` hook answered ``Reject``."""
+    """The host's ``provision`` hook answered ``Reject``; ``message`` is the host's own sentence for the person."""
 
     code = "provisioning_rejected"
     public_message = "Your account may not use this application."
+
+    def __init__(self, reason: str, message: str | None = None) -> None:
+        super().__init__(reason)
+        self.message = message
+
+    @property
+    def sentence(self) -> str:
+        return self.message or self.public_message
 
 
 class HookFailed(SSOError):
@@ -258,3 +293,374 @@ class HookFailed(SSOError):
 
 class MessageRefused(Refused):
     code = "message_refused"
+
+
+class MessageMalformed(MessageRefused):
+    """The gate: refused for its form alone, before any cryptography."""
+
+    code = "message_malformed"
+    status = 400
+
+
+class MessageTooLarge(MessageMalformed):
+    code = "message_too_large"
+    status = 413
+
+
+class Base64Invalid(MessageMalformed):
+    code = "base64_invalid"
+
+
+class DeflateInvalid(MessageMalformed):
+    """Not one whole DEFLATE stream (HTTP-Redirect)."""
+
+    code = "deflate_invalid"
+
+
+class DeflatedOnPost(MessageMalformed):
+    """A message in the encoding of HTTP-Redirect came by HTTP-POST."""
+
+    code = "deflated_on_post"
+
+
+class EncodingNotAllowed(MessageMalformed):
+    """Anything but plain UTF-8: another encoding, a byte order mark, NUL."""
+
+    code = "encoding_not_allowed"
+
+
+class XmlVersionNotAllowed(MessageMalformed):
+    """An XML declaration of another version than 1.0, or one that can't be read."""
+
+    code = "xml_version_not_allowed"
+
+
+class DoctypeNotAllowed(MessageMalformed):
+    """A document type, entity, element, attribute list or notation declaration."""
+
+    code = "doctype_not_allowed"
+
+
+class CdataNotAllowed(MessageMalformed):
+    code = "cdata_not_allowed"
+
+
+class CommentNotAllowed(MessageMalformed):
+    code = "comment_not_allowed"
+
+
+class ProcessingInstructionNotAllowed(MessageMalformed):
+    code = "processing_instruction_not_allowed"
+
+
+class XmlMalformed(MessageMalformed):
+    code = "xml_malformed"
+
+
+class XmlTooComplex(MessageMalformed):
+    """More elements, levels or attributes than any honest message has."""
+
+    code = "xml_too_complex"
+
+
+class NamespaceNotAbsolute(MessageMalformed):
+    """A relative namespace URI: canonicalisation is undefined, and some give an empty result."""
+
+    code = "namespace_not_absolute"
+
+
+class RootUnexpected(MessageMalformed):
+    code = "root_unexpected"
+
+
+class SchemaViolated(MessageMalformed):
+    """An element that doesn't belong where it is, or not in this order or number."""
+
+    code = "schema_violated"
+
+
+class AttributeNotAllowed(MessageMalformed):
+    """An attribute that the schema doesn't give this element, above all a second kind of ID."""
+
+    code = "attribute_not_allowed"
+
+
+class AttributeRequired(MessageMalformed):
+    """An attribute that the schema requires is absent."""
+
+    code = "attribute_required"
+
+
+class IdInvalid(MessageMalformed):
+    """An ID that is no xs:ID: it begins with a digit, or holds a character that no name has."""
+
+    code = "id_invalid"
+
+
+class DuplicateId(MessageMalformed):
+    code = "duplicate_id"
+
+
+class VersionUnsupported(MessageMalformed):
+    code = "version_unsupported"
+
+
+class TimeInvalid(MessageMalformed):
+    """Not an xs:dateTime with a time zone."""
+
+    code = "time_invalid"
+
+
+class TooManyAssertions(MessageMalformed):
+    code = "too_many_assertions"
+
+
+class AssertionMisplaced(MessageMalformed):
+    """An Assertion or EncryptedAssertion anywhere but directly in the Response."""
+
+    code = "assertion_misplaced"
+
+
+class AssertionMissing(MessageMalformed):
+    """The Status says Success, and there is no assertion."""
+
+    code = "assertion_missing"
+
+
+class StatusContradicted(MessageMalformed):
+    """The Status says that the login failed, and there is an assertion all the same."""
+
+    code = "status_contradicted"
+
+
+class SignatureMisplaced(MessageMalformed):
+    """A Signature anywhere but directly after the Issuer of the Response or the Assertion, or a second one."""
+
+    code = "signature_misplaced"
+
+
+class SignatureMalformed(MessageMalformed):
+    """A Signature that isn't made of exactly the parts that one needs."""
+
+    code = "signature_malformed"
+
+
+class KeyInfoNotAllowed(MessageMalformed):
+    """A KeyInfo that refers to a key elsewhere, or holds one of a kind that we never use."""
+
+    code = "key_info_not_allowed"
+
+
+class ReferenceNotAllowed(MessageMalformed):
+    """A Signature that covers anything but the element it stands in."""
+
+    code = "reference_not_allowed"
+
+
+class TransformNotAllowed(MessageMalformed):
+    """Any transforms but enveloped-signature followed by exclusive canonicalisation."""
+
+    code = "transform_not_allowed"
+
+
+class CanonicalizationNotAllowed(MessageMalformed):
+    """A CanonicalizationMethod other than exclusive canonicalisation without comments."""
+
+    code = "canonicalization_not_allowed"
+
+
+class EncryptionMalformed(MessageMalformed):
+    """Encrypted data that isn't made of exactly the parts that it needs."""
+
+    code = "encryption_malformed"
+
+
+class EncryptionReferenceNotAllowed(MessageMalformed):
+    """A reference inside encrypted data to anything but its own EncryptedKey."""
+
+    code = "encryption_reference_not_allowed"
+
+
+class SignatureRefused(MessageRefused):
+    """Not signed, or not by whom it must be."""
+
+    code = "signature_refused"
+
+
+class SignatureMissing(SignatureRefused):
+    """No signature covers the assertion."""
+
+    code = "signature_missing"
+
+
+class ResponseSignatureMissing(SignatureRefused):
+    """The connection demands a signed Response."""
+
+    code = "response_signature_missing"
+
+
+class AssertionSignatureMissing(SignatureRefused):
+    """The connection demands a signed Assertion."""
+
+    code = "assertion_signature_missing"
+
+
+class AlgorithmNotAllowed(SignatureRefused):
+    """A signature or digest algorithm that we don't know, or SHA-1 without a dated exception."""
+
+    code = "algorithm_not_allowed"
+
+
+class CanonicalizationFailed(SignatureRefused):
+    code = "canonicalization_failed"
+
+
+class SignatureInvalid(SignatureRefused):
+    """None of the connection's pinned keys made this signature."""
+
+    code = "signature_invalid"
+
+
+class DigestMismatch(SignatureRefused):
+    """The signature is the identity provider's, but what it covers was changed."""
+
+    code = "digest_mismatch"
+
+
+class DecryptionRefused(MessageRefused):
+    code = "decryption_refused"
+
+
+class EncryptionUnexpected(DecryptionRefused):
+    """Encrypted, and this connection's ``encryption`` is ``off``."""
+
+    code = "encryption_unexpected"
+
+
+class EncryptionRequired(DecryptionRefused):
+    """Not encrypted, and this connection's ``encryption`` is ``required``."""
+
+    code = "encryption_required"
+
+
+class EncryptionAlgorithmNotAllowed(DecryptionRefused):
+    """Anything but AES-GCM or AES-CBC under RSA-OAEP (no RSA 1.5, no 3DES)."""
+
+    code = "encryption_algorithm_not_allowed"
+
+
+class EncryptionNotAuthenticated(DecryptionRefused):
+    """AES-CBC where no verified signature covers the ciphertext."""
+
+    code = "encryption_not_authenticated"
+
+
+class DecryptionFailed(DecryptionRefused):
+    """One error, of one text, for every way to fail, so that nothing can be learnt from it (padding oracles)."""
+
+    code = "decryption_failed"
+
+    def __init__(self) -> None:
+        super().__init__("no key of ours makes what it must be out of the encrypted data")
+
+
+class RuleViolated(MessageRefused):
+    """Genuine, but not for us, not now, or not in answer to us."""
+
+    code = "rule_violated"
+
+
+class StatusNotSuccess(RuleViolated):
+    code = "status_not_success"
+
+
+class IssuerMismatch(RuleViolated):
+    code = "issuer_mismatch"
+
+
+class DestinationMismatch(RuleViolated):
+    code = "destination_mismatch"
+
+
+class InResponseToMismatch(RuleViolated):
+    """Not in answer to the login request in question, or to one at all where there was none."""
+
+    code = "in_response_to_mismatch"
+
+
+class Stale(RuleViolated):
+    """IssueInstant is minutes ago, or before our request."""
+
+    code = "stale"
+
+
+class NotYetValid(RuleViolated):
+    """A time before which it is not valid lies ahead; mostly a clock that is wrong."""
+
+    code = "not_yet_valid"
+
+
+class Expired(RuleViolated):
+    code = "expired"
+
+
+class SubjectMissing(RuleViolated):
+    code = "subject_missing"
+
+
+class NameIdMissing(RuleViolated):
+    """No NameID, or an empty one."""
+
+    code = "name_id_missing"
+
+
+class NameIdInvalid(RuleViolated):
+    """Too long, or with control characters."""
+
+    code = "name_id_invalid"
+
+
+class NameQualifierMismatch(RuleViolated):
+    """The NameID is qualified by another identity provider or for another service provider."""
+
+    code = "name_qualifier_mismatch"
+
+
+class SubjectConfirmationMissing(RuleViolated):
+    """No bearer SubjectConfirmation with its data: nothing says that whoever holds it may use it here."""
+
+    code = "subject_confirmation_missing"
+
+
+class SubjectConfirmationUnbounded(RuleViolated):
+    """A bearer confirmation without NotOnOrAfter, or with the NotBefore that it must not have."""
+
+    code = "subject_confirmation_unbounded"
+
+
+class RecipientMismatch(RuleViolated):
+    code = "recipient_mismatch"
+
+
+class ConditionsMissing(RuleViolated):
+    code = "conditions_missing"
+
+
+class ConditionUnknown(RuleViolated):
+    """A Condition that we don't understand makes the assertion's validity indeterminate."""
+
+    code = "condition_unknown"
+
+
+class AudienceMismatch(RuleViolated):
+    code = "audience_mismatch"
+
+
+class AuthnStatementMissing(RuleViolated):
+    code = "authn_statement_missing"
+
+
+class SessionOver(RuleViolated):
+    """SessionNotOnOrAfter has passed."""
+
+    code = "session_over"

@@ -119,7 +119,8 @@ Decision = PassThrough | Reply
 
 def see_other(url: str, *cookies: Cookie) -> Reply:
     """303: go there with GET. `url` was built from `base_url`, or is the IdP's own endpoint."""
-    return Reply(303, (("Location", url), ("Cache-Control", "no-store"))).with_cookies(*cookies)
+    headers = (("Location", url), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
+    return Reply(303, headers).with_cookies(*cookies)
 
 
 def json_reply(

@@ -1,0 +1,41 @@
+"""The command line: `sso-middleware COMMAND`.
+
+Exit codes: 0 all is well, 1 something was found wrong, 2 it was called wrong. What a command does is
+its own module's; here is what they share: which commands there are, and how an error is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..errors import SSOError
+from .checking import check
+from .demo import demo
+from .dev_idp import dev_idp
+from .keys import keys
+from .metadata import metadata
+from .records import events, housekeeping, migrate
+from .starting import init
+
+
+class _Commands(click.Group):
+    """Tells our own errors in words, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SSOError as error:
+            click.echo(error.detail, err=True)
+            raise click.exceptions.Exit(1) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sso-middleware")
+def main() -> None:
+    """Single sign-on for any WSGI or ASGI app."""
+
+
+for _command in (init, check, metadata, migrate, housekeeping, events, keys, dev_idp, demo):
+    main.add_command(_command)

@@ -2,11 +2,13 @@
 
 Values only. `verify_response` (response.py) is the one place that makes an `Assertion`; having one in
 hand means: signed by this connection's pinned key, for us, now, in answer to our request (or to none).
+An assertion waits for `finish` as bytes under our own seal; `load_assertion` brings it back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import InitVar, asdict, dataclass, field
 from datetime import datetime
 
 NAME_ID_EMAIL = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"
@@ -34,6 +36,14 @@ class Attribute:
     values: tuple[str, ...] = field(repr=False)
 
 
+class Verified:
+    """What a maker of an `Assertion` must hold up: so that none is made by accident, or by `replace`."""
+
+
+VERIFIED = Verified()
+"""For response.py, and for `load_assertion` below; a test holds that nothing else names it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assertion:
     """SAML core 2.3.3, what we need of it, after every check passed."""
@@ -52,3 +62,32 @@ class Assertion:
     authn_context: str | None
     valid_until: datetime
     """After this (leeway included) the same assertion would be refused for its age alone."""
+    verified: InitVar[Verified]
+
+    def __post_init__(self, verified: Verified) -> None:
+        if verified is not VERIFIED:
+            raise TypeError("only verify_response makes an Assertion")
+
+
+def dump_assertion(assertion: Assertion) -> bytes:
+    """JSON, to be sealed: it holds a NameID and attributes."""
+    return json.dumps(asdict(assertion), default=datetime.isoformat, ensure_ascii=False).encode()
+
+
+def load_assertion(dumped: bytes) -> Assertion:
+    """What `dump_assertion` made. `dumped` must come out of our own authenticated seal and from nowhere else."""
+    values = json.loads(dumped)
+    return Assertion(
+        **values
+        | {
+            "issued_at": datetime.fromisoformat(values["issued_at"]),
+            "name_id": NameID(**values["name_id"]),
+            "attributes": tuple(
+                Attribute(one["name"], one["name_format"], tuple(one["values"])) for one in values["attributes"]
+            ),
+            "authenticated_at": datetime.fromisoformat(values["authenticated_at"]),
+            "session_ends_at": values["session_ends_at"] and datetime.fromisoformat(values["session_ends_at"]),
+            "valid_until": datetime.fromisoformat(values["valid_until"]),
+        },
+        verified=VERIFIED,
+    )

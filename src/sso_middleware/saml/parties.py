@@ -14,6 +14,9 @@ Encryption = Literal["off", "optional", "required"]
 BINDING_REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 BINDING_POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 
+DEV_IDP_PREFIX = "urn:sso-middleware:dev-idp:"
+"""How the entity id of a dev IdP begins: a connection to one is refused unless we are on loopback."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceProvider:

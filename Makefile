@@ -1,0 +1,79 @@
+# `make demo` and `make test` do everything on a fresh machine: each makes .venv when it is missing
+# and installs hash-pinned requirements into it, again only when they change.
+
+VENV := .venv
+PYTHON ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+INSTALL := $(PIP) install --no-warn-script-location
+CHECKED := src tests examples benchmarks scripts/export-requirements
+
+.PHONY: help demo test lint long bench docs requirements clean
+
+help:
+	@echo "make demo          a small app behind SSOMiddleware, with an identity provider to sign in at"
+	@echo "make test          linters, types, and the whole suite (installs test servers where it can)"
+	@echo "make lint          linters and types only"
+	@echo "make long          the slow tests: fuzzing, soak, the server matrix"
+	@echo "make bench         verification side by side with its peers"
+	@echo "make docs          the documentation, into docs/_build/html"
+	@echo "make requirements  export hash-pinned requirements from pyproject.toml (UPGRADE=1: newest releases)"
+	@echo "make clean         remove what these commands made"
+
+demo: $(VENV)/.for-demo
+	@exec $(BIN)/sso-middleware demo
+
+test: $(VENV)/.for-tests
+	@scripts/install-test-servers
+	@$(MAKE) --no-print-directory lint
+	@scripts/run-tests
+
+lint: $(VENV)/.for-tests
+	@$(BIN)/ruff format --check --quiet $(CHECKED) || { echo "to mend: $(BIN)/ruff format $(CHECKED)"; exit 1; }
+	@$(BIN)/ruff check --quiet $(CHECKED)
+	@$(BIN)/mypy --no-error-summary $(wildcard src tests examples benchmarks)
+	@$(BIN)/lint-imports --no-cache --no-logo >$(VENV)/.lint-imports 2>&1 || { cat $(VENV)/.lint-imports; exit 1; }
+
+long: $(VENV)/.for-tests
+	@scripts/install-test-servers
+	@$(BIN)/python -m pytest -q -m slow
+
+bench: $(VENV)/.for-tests
+	@$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.for-docs
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+requirements: $(VENV)/.for-releases
+	@$(BIN)/python scripts/export-requirements $(if $(UPGRADE),--upgrade)
+
+clean:
+	rm -rf .venv .venvs docs/_build build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Virtual environments. A stamp is newer than the requirements that it stands for.
+
+$(VENV)/bin/python:
+	@python="$$(PYTHON=$(PYTHON) scripts/find-python)" && echo "Making $(VENV) with $$python" && "$$python" -m venv $(VENV)
+
+$(VENV)/.package: requirements/build.txt requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing sso-middleware into $(VENV)"
+	@$(INSTALL) --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.for-demo: $(VENV)/.package
+	@touch $@
+
+$(VENV)/.for-tests: $(VENV)/.package requirements/test.txt
+	@echo "Installing what the tests need into $(VENV)"
+	@$(INSTALL) --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.for-docs: $(VENV)/.package requirements/docs.txt
+	@$(INSTALL) --require-hashes -r requirements/docs.txt
+	@touch $@
+
+$(VENV)/.for-releases: $(VENV)/.package requirements/release.txt
+	@$(INSTALL) --require-hashes -r requirements/release.txt
+	@touch $@

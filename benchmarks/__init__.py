@@ -1,0 +1,1 @@
+"""How long verification takes, side by side with its peers: `make bench`."""

@@ -1,0 +1,131 @@
+"""`check`: would the app start with these settings, and with whom is there trust?
+
+The database is not touched, and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from ..calling import system_clock
+from ..connections import Connection, Connections, read_connections
+from ..errors import ConfigurationError, SSOError
+from ..saml.keys import check_key_pair
+from ..settings import Settings
+from ..stores.database import read_database_url
+from .loading import config_option, json_option
+
+
+@click.command()
+@config_option
+@json_option
+def check(config: Path | None, as_json: bool) -> None:
+    """Check the settings and every connection's metadata. Exits 1 if the app would not start."""
+    now = system_clock()
+    try:
+        settings = Settings.load(config=config)
+        connections = _read(settings, now)
+    except ConfigurationError as error:
+        _tell_problems(error.problems, as_json)
+        raise click.exceptions.Exit(1) from None
+    notes = list(_notes(connections, now))
+    if as_json:
+        told = {"ok": True, "problems": [], "notes": notes, "base_url": settings.base_url}
+        click.echo(json.dumps(told | {"connections": [_as_json(c) for c in connections]}, indent=2))
+        return
+    click.echo(f"ok: {settings.base_url}, mode {settings.mode}, {_count(len(connections), 'connection')}")
+    if len(connections) > 0:
+        rows = [("ID", "ORGANIZATION", "DOMAINS", "IDENTITY PROVIDER", ""), *map(_as_row, connections)]
+        click.echo("\n" + _table(rows))
+    for note in notes:
+        click.echo(f"\nnote: {note}")
+
+
+def _read(settings: Settings, now: datetime) -> Connections:
+    """Raises ConfigurationError with everything that would be told at start, but for the database's state."""
+    problems: list[str] = []
+    connections = Connections(())
+    try:
+        connections = read_connections(settings, now)
+    except ConfigurationError as error:
+        problems += error.problems
+    try:
+        read_database_url(settings.database_url)
+    except ConfigurationError as error:
+        problems += error.problems
+    for name, key, certificate in (
+        ("signing_key", settings.signing_key, settings.signing_certificate),
+        ("encryption_key", settings.encryption_key, settings.encryption_certificate),
+    ):
+        if key is not None and certificate is not None:
+            try:
+                check_key_pair(key.get_secret_value().encode(), certificate)
+            except SSOError as error:
+                problems.append(f"{name}: {error.detail}")
+    if problems:
+        raise ConfigurationError(*problems)
+    return connections
+
+
+def _tell_problems(problems: Sequence[str], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"ok": False, "problems": list(problems)}, ensure_ascii=False, indent=2))
+    else:
+        click.echo(f"{_count(len(problems), 'problem')}:", err=True)
+        click.echo("\n".join(f"- {problem}" for problem in problems), err=True)
+
+
+def _notes(connections: Connections, now: datetime) -> Iterator[str]:
+    if not any(connection.enabled for connection in connections):
+        yield "no connection is set up yet, so protected paths answer 503"
+    for connection in connections:
+        for key in connection.trust.identity_provider.keys:
+            if key.not_after < now:
+                # Kantara IIP-MD11: it goes on working.
+                yield (
+                    f"connection {connection.id!r}: a certificate of the identity provider ended on"
+                    f" {key.not_after:%Y-%m-%d}; it still works, but ask their IT for a new one"
+                )
+
+
+def _domains(connection: Connection) -> list[str]:
+    return ["any"] if connection.domains is None else sorted(connection.domains)
+
+
+def _as_json(connection: Connection) -> dict[str, object]:
+    return {
+        "id": connection.id,
+        "organization": connection.organization,
+        "domains": _domains(connection),
+        "enabled": connection.enabled,
+        "identity_provider": connection.trust.identity_provider.entity_id,
+        "certificates_end": [key.not_after.isoformat() for key in connection.trust.identity_provider.keys],
+        "entity_id": connection.service_provider.entity_id,
+        "acs_url": connection.service_provider.acs_url,
+    }
+
+
+def _as_row(connection: Connection) -> tuple[str, ...]:
+    return (
+        connection.id,
+        connection.organization,
+        ", ".join(_domains(connection)),
+        connection.trust.identity_provider.entity_id,
+        "" if connection.enabled else "(disabled)",
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

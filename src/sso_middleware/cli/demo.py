@@ -1,0 +1,148 @@
+"""`demo`: a small app behind `SSOMiddleware`, and an identity provider to sign in at, in one process.
+
+The app is on 127.0.0.1 and the identity provider on localhost, so that they are two sites for a
+browser, as they are in the field.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import click
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from ..connections import our_side
+from ..dev_idp import DevIdP, listen, make_idp_server
+from ..errors import ConfigurationError
+from ..hooks import Hooks
+from ..settings import Settings
+from ..sso import SSO
+from ..wsgi import WSGIMiddleware
+from .demo_app import demo_app
+from .starting import new_secret_key, write_private
+
+_CONNECTION = "acme"
+_FILE = """\
+# The settings of `sso-middleware demo`. Yours to play with; delete the directory to begin anew.
+base_url = "http://127.0.0.1:8000"       # with the port that the demo is started on
+secret_keys = ["{secret_key}"]
+database_url = "sqlite:///sso.db"
+protect = ["/reports"]
+
+[[connections]]
+id = "acme"
+organization = "Acme Inc"
+domains = ["acme.example"]
+metadata_file = "idp.xml"                # the dev IdP has a new key, and writes it anew, at each start
+attributes = {{ principal_id = "UserPrincipalId" }}
+"""
+_READY = """
+  Open  {url}
+
+  Sign in as Ada, Grace or Bob of Acme. (Carol is of another organization: see how she is turned away.)
+  What is kept is in {data}. What happened: sso-middleware events -c {data}/sso.toml
+  Ctrl-C ends it.
+"""
+
+
+class _Quiet(WSGIRequestHandler):
+    """The terminal is for people; what happens is in the events."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="The app's port.")
+@click.option("--idp-port", type=click.IntRange(0, 65535), default=8001, show_default=True, help="The dev IdP's port.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-data"),
+    show_default=True,
+    help="Where settings, keys and records of the demo are kept.",
+)
+def demo(port: int, idp_port: int, data: Path) -> None:
+    """See it work: a small app, and an identity provider to sign in at."""
+    with _listening(port, "--port") as app_socket, _listening(idp_port, "--idp-port") as idp_socket:
+        url = f"http://127.0.0.1:{app_socket.getsockname()[1]}"
+        idp = DevIdP(lambda: known, base_url=f"http://localhost:{idp_socket.getsockname()[1]}")
+        settings = _set_up(data, url, idp)
+        known = {our_side(settings, c.id).entity_id: our_side(settings, c.id).acs_url for c in settings.connections}
+        sso = SSO(settings, Hooks())
+        servers = [_make_server(WSGIMiddleware(demo_app, sso), app_socket), make_idp_server(idp, idp_socket)]
+        try:
+            with _serving(servers), _until_stopped() as stopped:
+                click.echo(_READY.format(url=url, data=data))
+                stopped.wait()
+        finally:
+            sso.site.store.close()
+    click.echo("Stopped.")
+
+
+@contextmanager
+def _listening(port: int, option: str) -> Iterator[socket.socket]:
+    try:
+        listener = listen(port)
+    except ConfigurationError as error:
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error.detail
+        raise click.UsageError(
+            f"Port {port} can't be used ({reason}). Stop what listens there, or choose another port with {option}."
+        ) from None
+    with listener:
+        yield listener
+
+
+def _set_up(data: Path, url: str, idp: DevIdP) -> Settings:
+    config = data / "sso.toml"
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        (data / ".gitignore").write_text("*\n", encoding="utf-8")
+        (data / "idp.xml").write_text(idp.metadata(), encoding="utf-8")
+        with suppress(FileExistsError):
+            write_private(config, _FILE.format(secret_key=new_secret_key()))
+    except OSError as error:
+        raise click.BadParameter(f"{data} can't be written to: {error.strerror}", param_hint="--data") from None
+    return Settings.load(environ={}, config=config, base_url=url)
+
+
+def _make_server(app: WSGIMiddleware, listener: socket.socket) -> BaseWSGIServer:
+    host, port = listener.getsockname()[:2]
+    return make_server(host, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+
+
+@contextmanager
+def _serving(servers: list[BaseWSGIServer]) -> Iterator[None]:
+    threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in servers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+        for thread in threads:
+            thread.join()
+
+
+@contextmanager
+def _until_stopped() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set."""
+    stopped = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

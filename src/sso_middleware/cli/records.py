@@ -1,0 +1,86 @@
+"""`migrate`, `housekeeping` and `events`: what an operator does with the records."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from pathlib import Path
+
+import click
+
+from ..calling import system_clock
+from ..events import Event
+from ..housekeeping import run_once
+from ..settings import Settings
+from ..stores.migrate import migrate_database
+from .loading import config_option, json_option, open_store
+
+
+@click.command()
+@config_option
+def migrate(config: Path | None) -> None:
+    """Bring the database to the revision that this version needs.
+
+    SQLite is migrated at start anyway; any other database only by this command.
+    """
+    before, after = migrate_database(Settings.load(config=config).database_url)
+    if before == after:
+        click.echo(f"The database is at revision {after}: nothing to do.")
+    else:
+        click.echo(f"The database was {f'at revision {before}' if before else 'empty'}, and is at {after} now.")
+
+
+@click.command()
+@config_option
+def housekeeping(config: Path | None) -> None:
+    """Delete what has ended, once: for cron, with `background = false`."""
+    settings = Settings.load(config=config)
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    with open_store(settings) as store:
+        deleted = run_once(store, holder, system_clock())
+    click.echo(f"{deleted} expired records deleted.")
+
+
+@click.command()
+@config_option
+@json_option
+@click.option("--reference", metavar="WORDS", help="Only what a person was shown this reference for (babud-kolim).")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+def events(config: Path | None, as_json: bool, reference: str | None, limit: int) -> None:
+    """What happened, newest first. Exits 1 if nothing is found for a reference."""
+    with open_store(Settings.load(config=config)) as store:
+        found = store.get_events(limit=limit, reference=reference.strip().lower() if reference else None)
+    if as_json:
+        click.echo(json.dumps([_as_json(event) for event in found], ensure_ascii=False, indent=2))
+    elif found:
+        click.echo("\n".join(_as_text(event) for event in found))
+    else:
+        click.echo("Nothing has this reference." if reference else "Nothing has happened yet.")
+    if reference and not found:
+        raise click.exceptions.Exit(1)
+
+
+def _as_json(event: Event) -> dict[str, object]:
+    return {
+        "code": event.code,
+        "at": event.at.isoformat(),
+        "connection": event.connection_id,
+        "reference": event.reference,
+        "client": event.client,
+        "email": event.email,
+        "detail": dict(event.detail),
+    }
+
+
+def _as_text(event: Event) -> str:
+    """One line, and one for each detail. What came from outside can move no cursor."""
+    named = {"connection": event.connection_id, "person": event.email, "from": event.client, "ref": event.reference}
+    told = [f"{event.at:%Y-%m-%d %H:%M:%S}Z  {event.code:<28}"]
+    told += [f"{name} {_printable(value)}" for name, value in named.items() if value]
+    return "\n".join(["  ".join(told).rstrip(), *(f"    {k}: {_printable(v)}" for k, v in event.detail.items())])
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

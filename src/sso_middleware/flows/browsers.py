@@ -1,0 +1,69 @@
+"""The browser binding: a login ends in the browser in which it began (RPL-010, login CSRF).
+
+Each browser carries a random id in a cookie. Two tabs that start at once in a fresh browser would
+overwrite each other's id; so each new id has a cookie name of its own, and every one of them counts.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from ..tokens import hash_token, new_token
+from ..web import Cookie, Request
+from .site import Site
+
+KIND = "browser"
+_LIFETIME_SECONDS = 24 * 3600
+_MOST = 4
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """The ids that this browser came with, and the one to bind a new login to."""
+
+    id: str = field(repr=False)
+    others: tuple[str, ...] = field(repr=False)
+    cookies: tuple[Cookie, ...]
+    """To be set on the reply that binds something to `id`."""
+
+    @property
+    def binding(self) -> str:
+        """What is stored with a login request."""
+        return hash_token(self.id)
+
+
+def ids_of(site: Site, request: Request) -> dict[str, str]:
+    """Cookie kind → id, of every browser cookie that came."""
+    prefix = site.cookie_name(KIND) + "-"
+    found: dict[str, str] = {}
+    for part in "; ".join(request.headers.getlist("Cookie")).split(";"):
+        name = part.partition("=")[0].strip()
+        value = request.cookie(name) if name.startswith(prefix) else None
+        if value and _TOKEN.fullmatch(value):
+            found[f"{KIND}-{name[len(prefix) :]}"] = value
+    return found
+
+
+def recognise(site: Site, request: Request) -> Browser:
+    """This browser; a new id if it has none."""
+    found = ids_of(site, request)
+    kind = min(found, default=f"{KIND}-{secrets.token_hex(3)}")
+    id = found.pop(kind, None) or new_token()
+    surplus = sorted(found)[_MOST - 1 :]
+    return Browser(
+        id=id,
+        others=tuple(found.values()),
+        cookies=(
+            site.cookie(kind, id, seconds=_LIFETIME_SECONDS),
+            *(site.no_cookie(old) for old in surplus),
+        ),
+    )
+
+
+def is_bound(site: Site, request: Request, binding: str) -> str | None:
+    """The binding itself if one of this browser's ids matches it, else None."""
+    hashes = (hash_token(id) for id in ids_of(site, request).values())
+    return next((h for h in hashes if secrets.compare_digest(h, binding)), None)

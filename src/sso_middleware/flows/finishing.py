@@ -1,0 +1,148 @@
+"""`finish`: same-site, so our cookies are here. Take up what the ACS found out, once, and sign in.
+
+Nothing of the host's is called, linked or changed before the browser binding matched.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+from ..calling import Call
+from ..connections import Connection
+from ..errors import (
+    ConnectionDisabled,
+    IdentityProviderFailure,
+    InvalidToken,
+    PendingLoginUnknown,
+    UnsolicitedLoop,
+)
+from ..saml.assertion import Assertion
+from ..stores.records import PendingLogin
+from ..web import Cookie, Reply, Request, see_other
+from .browsers import is_bound
+from .forms import csrf_token, read_own_form, refuse_frames
+from .login import leave
+from .outcome import Failed, Handle, SignedIn, handle_of, open_outcome
+from .provisioning import provision, read_identity
+from .reporting import report
+from .sessions import open_session
+from .site import Site
+
+RESTARTED = "restarted"
+_RESTART_SECONDS = 120
+
+
+async def finish_login(site: Site, request: Request, call: Call) -> Reply:
+    """GET finish: sign in, or ask first, or start our own request, or say why not."""
+    refuse_frames(request)
+    handle, pending, connection = await _find_pending(site, request, call)
+    if pending.login_request_id is None:
+        return await _finish_unsolicited(site, request, call, handle, pending, connection)
+
+    taken = await call(
+        site.store.take_pending_login, handle.hash, await _binding_of(site, request, call, pending), site.now()
+    )
+    outcome = _signed_in(site, taken.pending)
+    return_to = taken.login_request.return_to if taken.login_request else "/"
+    reply = await _sign_in(site, request, call, connection, outcome.assertion, return_to)
+    return reply.with_cookies(handle.no_cookie(site))
+
+
+async def accept_unsolicited(site: Site, request: Request, call: Call) -> Reply:
+    """POST finish: the person said yes to an unsolicited sign-in (`idp_initiated = "accept"`)."""
+    refuse_frames(request)
+    handle, pending, connection = await _find_pending(site, request, call)
+    await read_own_form(site, request, call, (handle.token,))
+    if pending.login_request_id is not None or connection.idp_initiated != "accept":
+        raise PendingLoginUnknown("this outcome does not wait for anybody's consent")
+    outcome = await _take_unsolicited(site, call, handle)
+    reply = await _sign_in(site, request, call, connection, outcome.assertion, outcome.return_to)
+    return reply.with_cookies(handle.no_cookie(site))
+
+
+async def _find_pending(site: Site, request: Request, call: Call) -> tuple[Handle, PendingLogin, Connection]:
+    handle = handle_of(site, request)
+    if handle is None:
+        raise PendingLoginUnknown("finish was asked for without the cookie of a pending login")
+    pending = await call(site.store.get_pending_login, handle.hash, site.now())
+    if pending is None:
+        raise PendingLoginUnknown("the pending login was taken or has expired")
+    connection = site.connections.get(pending.connection_id)
+    if connection is None or not connection.enabled:
+        raise ConnectionDisabled(f"connection {pending.connection_id!r} is disabled or gone")
+    return handle, pending, connection
+
+
+async def _binding_of(site: Site, request: Request, call: Call, pending: PendingLogin) -> str | None:
+    """The one id of this browser's that the login request is bound to, for the store to compare."""
+    login_request = await call(site.store.get_login_request, pending.login_request_id or "", site.now())
+    return is_bound(site, request, login_request.browser) if login_request else None
+
+
+async def _finish_unsolicited(
+    site: Site, request: Request, call: Call, handle: Handle, pending: PendingLogin, connection: Connection
+) -> Reply:
+    """`restart`: our own AuthnRequest, once. `accept`: a page that asks. (`off` never came this far.)"""
+    if connection.idp_initiated == "accept":
+        outcome = _signed_in(site, pending)
+        return site.pages.reply(
+            "accept",
+            action=site.page_url("finish", attempt=handle.attempt),
+            csrf_token=csrf_token(site, handle.token),
+            email=read_identity(outcome.assertion, connection).email,
+            organization=connection.organization,
+            cancel_url=site.page_url("signed-out"),
+        )
+    outcome = await _take_unsolicited(site, call, handle)
+    if _was_restarted(site, request, connection):
+        raise UnsolicitedLoop(
+            "the identity provider answered our own request with an unsolicited Response: it must echo the ID of"
+            " the AuthnRequest as InResponseTo, or idp_initiated be set to accept"
+        )
+    reply = await leave(site, request, call, connection, return_to=outcome.return_to, purpose="restart")
+    return reply.with_cookies(handle.no_cookie(site), _restarted(site, connection))
+
+
+async def _take_unsolicited(site: Site, call: Call, handle: Handle) -> SignedIn:
+    taken = await call(site.store.take_pending_login, handle.hash, None, site.now())
+    return _signed_in(site, taken.pending)
+
+
+def _signed_in(site: Site, pending: PendingLogin) -> SignedIn:
+    outcome = open_outcome(site, pending.outcome)
+    if isinstance(outcome, Failed):
+        raise IdentityProviderFailure(f"the identity provider's status is {outcome.status}")
+    return outcome
+
+
+def _restarted(site: Site, connection: Connection) -> Cookie:
+    value = site.tokens.sign(RESTARTED, f"{connection.id}.{secrets.token_hex(4)}")
+    return site.cookie(RESTARTED, value, seconds=_RESTART_SECONDS)
+
+
+def _was_restarted(site: Site, request: Request, connection: Connection) -> bool:
+    try:
+        value = site.tokens.verify(RESTARTED, request.cookie(site.cookie_name(RESTARTED)) or "")
+    except InvalidToken:
+        return False
+    return value.rpartition(".")[0] == connection.id
+
+
+async def _sign_in(
+    site: Site, request: Request, call: Call, connection: Connection, assertion: Assertion, return_to: str
+) -> Reply:
+    identity = read_identity(assertion, connection)
+    user_id = await call(site.store.get_link, connection.id, identity.key)
+    principal = await provision(site, call, replace(identity, user_id=user_id))
+    cookie = await open_session(site, request, call, connection, assertion, principal)
+    await report(
+        site,
+        request,
+        call,
+        "login_succeeded",
+        connection_id=connection.id,
+        email=principal.email,
+        detail={"assertion": assertion.id, "user_id": principal.user_id or ""},
+    )
+    return see_other(site.app_url(return_to), cookie, site.no_cookie(RESTARTED))

@@ -1,0 +1,41 @@
+"""Read a form that one of our own pages posted, and know that it was ours (CSRF)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..calling import Call
+from ..errors import CsrfMismatch, FramedRequest, InvalidToken
+from ..tokens import hash_token
+from ..web import Request, read_form
+from .site import Site
+
+CSRF_FIELD = "csrf_token"
+_LIMIT = 16 * 1024
+_FRAMES = {"iframe", "frame", "embed", "object", "fencedframe"}
+
+
+def csrf_token(site: Site, binding: str) -> str:
+    """A form's token, good for one browser or session: `binding` is a secret of its own."""
+    return site.tokens.sign("csrf", hash_token(binding))
+
+
+async def read_own_form(site: Site, request: Request, call: Call, bindings: Iterable[str]) -> dict[str, str]:
+    """The fields of a form of ours. Raises CsrfMismatch unless its token is for one of `bindings`."""
+    # A host page with `Referrer-Policy: no-referrer` posts with `Origin: null`; the token tells those.
+    if request.headers.get("Origin", "null") not in ("null", site.settings.origin):
+        raise CsrfMismatch(f"the form came from another origin than {site.settings.origin}")
+    form = read_form(request, await call(request.read_body, _LIMIT))
+    try:
+        bound_to = site.tokens.verify("csrf", form.get(CSRF_FIELD, ""))
+    except InvalidToken as error:
+        raise CsrfMismatch("the form has no valid token") from error
+    if bound_to not in {hash_token(binding) for binding in bindings}:
+        raise CsrfMismatch("the form's token is another browser's")
+    return form
+
+
+def refuse_frames(request: Request) -> None:
+    """Signing in never happens inside a frame."""
+    if request.headers.get("Sec-Fetch-Dest", "").lower() in _FRAMES:
+        raise FramedRequest("the request came from inside a frame")

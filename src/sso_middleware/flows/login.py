@@ -1,0 +1,136 @@
+"""The way out: the sign-in page, finding the connection, and leaving for the identity provider."""
+
+from __future__ import annotations
+
+import logging
+
+from ..addresses import read_email
+from ..calling import Call
+from ..connections import Connection
+from ..errors import ConnectionDisabled, EmailInvalid, NotSetUp, UnknownConnection
+from ..saml.authn_request import build_authn_request
+from ..saml.bindings import FormPost
+from ..stores.records import LoginPurpose, LoginRequest
+from ..tokens import new_saml_id, new_token
+from ..web import Reply, Request, see_other
+from .browsers import Browser, recognise
+from .forms import csrf_token, read_own_form
+from .paths import read_return_to
+from .sessions import find_session
+from .site import Site
+
+log = logging.getLogger("sso_middleware")
+
+UNKNOWN_ADDRESS = "There is no single sign-on for this e-mail address."
+INVALID_ADDRESS = "Please enter your whole e-mail address, such as ada@example.com."
+
+
+async def show_login(site: Site, request: Request, call: Call) -> Reply:
+    """GET login: straight to the identity provider where there is only one, else ask for the e-mail."""
+    return_to = read_return_to(request.query_value("return_to"))
+    home = _bring_home(site, request, return_to)
+    if home is not None:
+        return home
+    if await find_session(site, request, call) is not None:
+        return see_other(site.app_url(return_to))
+    connection = _connection_asked_for(site, request)
+    if connection is not None:
+        return await leave(site, request, call, connection, return_to=return_to)
+    return _login_page(site, recognise(site, request), return_to=return_to)
+
+
+async def find_connection(site: Site, request: Request, call: Call) -> Reply:
+    """POST login: the e-mail's domain finds the connection."""
+    browser = recognise(site, request)
+    form = await read_own_form(site, request, call, (browser.id, *browser.others))
+    return_to = read_return_to(form.get("return_to"))
+    typed = form.get("email", "").strip()
+    try:
+        email = read_email(typed)
+    except EmailInvalid:
+        return _login_page(site, browser, return_to=return_to, email=typed, problem=INVALID_ADDRESS)
+    connection = site.connections.of_domain(email.domain)
+    if connection is None or email.address in connection.excluded_users:
+        return _login_page(site, browser, return_to=return_to, email=typed, problem=UNKNOWN_ADDRESS)
+    return await leave(site, request, call, connection, return_to=return_to)
+
+
+async def leave(
+    site: Site, request: Request, call: Call, connection: Connection, *, return_to: str, purpose: LoginPurpose = "login"
+) -> Reply:
+    """Send the browser to the identity provider with an AuthnRequest that we remember.
+
+    In answer to a POST this is a 200 page, never a redirect: Chromium applies `form-action` to
+    redirects after a form, and a host's policy would block it without a word (DESIGN §7).
+    """
+    now = site.now()
+    browser = recognise(site, request)
+    login_request = LoginRequest(
+        id=new_saml_id(),
+        connection_id=connection.id,
+        return_to=return_to,
+        browser=browser.binding,
+        purpose=purpose,
+        issued_at=now,
+        expires_at=now + site.settings.login_timeout,
+    )
+    key = await call(site.own_keys.get, "signing", now)
+    message = build_authn_request(
+        request_id=login_request.id,
+        service_provider=connection.service_provider,
+        identity_provider=connection.trust.identity_provider,
+        key=key,
+        relay_state=new_token(),
+        issued_at=now,
+        name_id_format=connection.name_id_format,
+    )
+    await call(site.store.add_login_request, login_request)
+    if isinstance(message, FormPost):
+        page = site.pages.reply("post", form_target=message.url, url=message.url, fields=message.fields)
+    elif request.method == "POST":
+        page = site.pages.reply("leaving", url=message.url)
+    else:
+        return see_other(message.url, *browser.cookies)
+    return page.with_cookies(*browser.cookies)
+
+
+def _bring_home(site: Site, request: Request, return_to: str) -> Reply | None:
+    """To the host name of `base_url`, where our cookies are; once, since a proxy may hide the name from us."""
+    if site.is_at_home(request):
+        return None
+    if request.query_value("home") is None:
+        connection = request.query_value("connection")
+        asked = {"connection": connection} if connection else {}
+        return see_other(site.page_url("login", return_to=return_to, home="1", **asked))
+    log.warning("a request came home under the name %r: does a proxy rewrite Host? See trusted_proxies", request.host)
+    return None
+
+
+def _connection_asked_for(site: Site, request: Request) -> Connection | None:
+    """The one that the link names, or the only one there is; None: ask."""
+    if len(site.connections) == 0:
+        raise NotSetUp("no connection is configured")
+    named = request.query_value("connection")
+    if named is None:
+        if not any(connection.enabled for connection in site.connections):
+            raise ConnectionDisabled("every connection is disabled")
+        return site.connections.only
+    connection = site.connections.get(named)
+    if connection is None:
+        raise UnknownConnection("the link names a connection that does not exist")
+    if not connection.enabled:
+        raise ConnectionDisabled(f"connection {connection.id!r} is disabled")
+    return connection
+
+
+def _login_page(site: Site, browser: Browser, *, return_to: str, email: str = "", problem: str | None = None) -> Reply:
+    page = site.pages.reply(
+        "login",
+        action=site.page_url("login"),
+        csrf_token=csrf_token(site, browser.id),
+        return_to=return_to,
+        email=email,
+        problem=problem,
+        local_login_url=site.settings.local_login_url,
+    )
+    return page.with_cookies(*browser.cookies)

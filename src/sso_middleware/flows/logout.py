@@ -1,0 +1,80 @@
+"""Sign-out here (single logout at the identity provider comes with the sessions issue), and `session`."""
+
+from __future__ import annotations
+
+from ..calling import Call
+from ..connections import Connection
+from ..stores.records import Session
+from ..web import Reply, Request, json_reply, see_other
+from .forms import csrf_token, read_own_form
+from .reporting import ask_host, report
+from .sessions import KIND, find_session, idle_end, principal_of
+from .site import Site
+
+
+async def show_logout(site: Site, request: Request, call: Call) -> Reply:
+    """GET logout: a page with a button; a link alone signs nobody out (SLO-014)."""
+    session = await find_session(site, request, call)
+    if session is None:
+        return see_other(site.page_url("signed-out"))
+    return site.pages.reply(
+        "logout",
+        action=site.page_url("logout"),
+        csrf_token=csrf_token(site, session.id),
+        name=principal_of(session).name,
+        back_url=site.app_url("/"),
+    )
+
+
+async def log_out(site: Site, request: Request, call: Call) -> Reply:
+    """POST logout: end the session and the host's own, and arrive at a public page."""
+    session = await find_session(site, request, call)
+    reply = see_other(site.page_url("signed-out"), site.no_cookie(KIND))
+    if session is None:
+        return reply
+    await read_own_form(site, request, call, (session.id,))
+    await call(site.store.end_session, session.id)
+    headers = await ask_host(call, site.hooks.end_host_session, request)
+    await report(
+        site,
+        request,
+        call,
+        "logged_out",
+        connection_id=session.connection_id,
+        email=principal_of(session).email,
+    )
+    if site.settings.is_secure:
+        reply = reply.with_headers([("Clear-Site-Data", '"cache"')])
+    return reply.with_headers(headers or ())
+
+
+async def show_signed_out(site: Site, request: Request, call: Call) -> Reply:
+    """Never straight back in: the next sign-in is a click."""
+    return site.pages.reply("signed_out", login_url=site.page_url("login", return_to="/"))
+
+
+async def show_session(site: Site, request: Request, call: Call) -> Reply:
+    """GET session, for scripts. Asking is no activity."""
+    session = await find_session(site, request, call, is_activity=False)
+    connection = site.connections.get(session.connection_id) if session else None
+    if session is None or connection is None:
+        return json_reply(200, {"signed_in": False, "login_url": site.page_url("login")})
+    return json_reply(200, _describe(site, session, connection))
+
+
+def _describe(site: Site, session: Session, connection: Connection) -> dict[str, object]:
+    principal = principal_of(session)
+    return {
+        "signed_in": True,
+        "email": principal.email,
+        "name": principal.name,
+        "user_id": principal.user_id,
+        "connection": connection.id,
+        "organization": connection.organization,
+        "roles": list(principal.roles),
+        "authenticated_at": session.authenticated_at.isoformat(),
+        "idle_ends_at": min(idle_end(session, connection), session.expires_at).isoformat(),
+        "expires_at": session.expires_at.isoformat(),
+        "logout_url": site.page_url("logout"),
+        "csrf_token": csrf_token(site, session.id),
+    }

@@ -1,0 +1,86 @@
+"""What the ACS found out, as it waits for `finish`: sealed in the store, its handle in one browser's cookie."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+from dataclasses import dataclass, field
+
+from ..saml.assertion import Assertion, dump_assertion, load_assertion
+from ..tokens import hash_token, new_token
+from ..web import Cookie, Request
+from .site import Site
+
+KIND = "pending"
+_PURPOSE = "pending-login"
+_ATTEMPT = re.compile(r"[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """The identity provider's assertion, verified. `return_to` is only used for an unsolicited one."""
+
+    assertion: Assertion = field(repr=False)
+    return_to: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The identity provider said no; believed, since a failure needs no proof."""
+
+    status: str
+
+
+Outcome = SignedIn | Failed
+
+
+def seal_outcome(site: Site, outcome: Outcome) -> bytes:
+    if isinstance(outcome, Failed):
+        record = {"failed": outcome.status}
+    else:
+        assertion = base64.b64encode(dump_assertion(outcome.assertion)).decode()
+        record = {"assertion": assertion, "return_to": outcome.return_to}
+    return site.sealer.seal(json.dumps(record).encode(), _PURPOSE)
+
+
+def open_outcome(site: Site, sealed: bytes) -> Outcome:
+    record = json.loads(site.sealer.open(sealed, _PURPOSE))
+    if "failed" in record:
+        return Failed(record["failed"])
+    return SignedIn(load_assertion(base64.b64decode(record["assertion"])), record["return_to"])
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Names one pending login. The attempt is in the URL of `finish` and says which cookie to read.
+
+    A cookie name of its own keeps two tabs that finish at once from overwriting each other's.
+    """
+
+    attempt: str
+    token: str = field(repr=False)
+
+    @property
+    def hash(self) -> str:
+        return hash_token(self.token)
+
+    def cookie(self, site: Site, *, seconds: int) -> Cookie:
+        return site.cookie(f"{KIND}-{self.attempt}", self.token, seconds=seconds)
+
+    def no_cookie(self, site: Site) -> Cookie:
+        return site.no_cookie(f"{KIND}-{self.attempt}")
+
+
+def new_handle() -> Handle:
+    return Handle(secrets.token_hex(6), new_token())
+
+
+def handle_of(site: Site, request: Request) -> Handle | None:
+    """The handle that the URL's attempt and this browser's cookie make together."""
+    attempt = request.query_value("attempt") or ""
+    if not _ATTEMPT.fullmatch(attempt):
+        return None
+    token = request.cookie(site.cookie_name(f"{KIND}-{attempt}"))
+    return Handle(attempt, token) if token else None

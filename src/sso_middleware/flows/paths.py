@@ -1,0 +1,82 @@
+"""Which paths are protected, and where a person may be sent back to. Pure rules over strings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from ..settings import Settings
+from ..web import Request
+
+Access = Literal["protected", "public"]
+
+# What servers, proxies and frameworks read differently, so that one of them could see another path
+# (WEB-010): empty and dot segments, path parameters, backslashes, NUL and other controls, bytes that
+# were not UTF-8, and an escape that is still there after decoding once.
+_AMBIGUOUS = re.compile(r"//|/\.{1,2}(?:/|$)|[;\\\x00-\x1f\x7f\ufffd]|%(?:2e|2f|5c|25|3b|00)", re.IGNORECASE)
+_ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
+_UNSAFE_IN_TARGET = re.compile(r"[\\\x00-\x20\x7f]")
+_SAFE_IN_PATH = "/:@!$&'()*+,;=-._~"
+MAX_RETURN_TO = 2048
+
+
+def is_below(path: str, prefix: str) -> bool:
+    """By whole segments: `/static` and `/static/` hold `/static` and `/static/a`, not `/statics`."""
+    stem = prefix.rstrip("/")
+    return path == stem or path.startswith(stem + "/")
+
+
+def is_below_any(path: str, prefixes: Iterable[str]) -> bool:
+    return any(is_below(path, prefix) for prefix in prefixes)
+
+
+def is_ambiguous(request: Request) -> bool:
+    """Whether somebody behind us might read this path as another one; such a path is never public."""
+    return bool(_AMBIGUOUS.search(request.path) or (request.raw_path and _ENCODED_SEPARATOR.search(request.raw_path)))
+
+
+def access_of(settings: Settings, request: Request) -> Access:
+    """`public` wins over `protect`; what can be read in two ways is protected.
+
+    A public path must match to the letter; a protected one matches in any case, since a host's
+    router may not mind the case.
+    """
+    if is_ambiguous(request):
+        return "protected"
+    if is_below_any(request.path, settings.public):
+        return "public"
+    protected = is_below_any(request.path.casefold(), (prefix.casefold() for prefix in settings.protect))
+    return "protected" if protected else "public"
+
+
+def this_page(request: Request) -> str:
+    """The path with its query string, as the browser would ask for it again."""
+    path = request.raw_path if request.raw_path is not None else quote(request.path, safe=_SAFE_IN_PATH)
+    return read_return_to(f"{path}?{request.query}" if request.query else path)
+
+
+def read_return_to(text: str | None) -> str:
+    """A path below `base_url` to send somebody back to; `/` for anything else (RPL-015).
+
+    It is always appended to `base_url`, so even `//evil.example` would stay on our own origin; that,
+    a backslash, a blank and control characters are dropped all the same.
+    """
+    if not text or len(text) > MAX_RETURN_TO or not text.startswith("/") or text.startswith("//"):
+        return "/"
+    return "/" if _UNSAFE_IN_TARGET.search(text) or not text.isascii() else text
+
+
+def read_own_url(settings: Settings, url: str | None) -> str | None:
+    """The path of an absolute URL of ours (a Referer, an `HX-Current-URL`); None for any other."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    if f"{parts.scheme}://{parts.netloc}" != settings.origin or not is_below(parts.path or "/", settings.mount_path):
+        return None
+    path = parts.path[len(settings.mount_path.rstrip("/")) :] or "/"
+    return read_return_to(f"{path}?{parts.query}" if parts.query else path)

@@ -1,0 +1,129 @@
+"""Turn an error into an answer for three readers: a page with a code and a reference, an event, a log line."""
+
+from __future__ import annotations
+
+import logging
+
+from ..calling import Call
+from ..errors import (
+    AssertionReplayed,
+    InvalidToken,
+    LoginRequestUnknown,
+    MethodNotAllowed,
+    PendingLoginUnknown,
+    SSOError,
+    StoreError,
+)
+from ..tokens import new_reference
+from ..web import Reply, Request, json_reply
+from .gate import PROBLEM, kind_of
+from .reporting import report, stack_of
+from .sessions import find_session
+from .site import Site
+
+log = logging.getLogger("sso_middleware")
+
+# What a reloaded page or a repeated post ends in; the person may well be signed in by then.
+_MAYBE_SIGNED_IN = (AssertionReplayed, LoginRequestUnknown, PendingLoginUnknown)
+
+
+class InternalError(SSOError):
+    """A fault of ours: refused with 503, and the log has the stack."""
+
+    code = "internal_error"
+    status = 503
+    public_message = "Signing in is not available right now. Please try again in a moment."
+
+
+def wrap(error: Exception) -> SSOError:
+    """Our own errors as they are; any other is logged by type and stack, and never shown."""
+    if isinstance(error, SSOError):
+        return error
+    log.error("unexpected %s\n%s", type(error).__name__, stack_of(error))
+    return InternalError(f"unexpected {type(error).__name__}")
+
+
+async def refuse(site: Site, request: Request, call: Call, error: SSOError, connection_id: str | None = None) -> Reply:
+    """The refusal, recorded under the reference that the person sees."""
+    reference = new_reference()
+    await report(
+        site,
+        request,
+        call,
+        error.code,
+        connection_id=connection_id,
+        reference=reference,
+        detail={"why": error.detail, "path": request.path},
+    )
+    reply = await _answer(site, request, call, error, reference)
+    if isinstance(error, MethodNotAllowed):
+        reply = reply.with_headers([("Allow", ", ".join(error.allowed))])
+    if isinstance(error, StoreError) or error.status == 503:
+        reply = reply.with_headers([("Retry-After", "5")])
+    return reply
+
+
+async def _answer(site: Site, request: Request, call: Call, error: SSOError, reference: str) -> Reply:
+    if kind_of(request) in ("script", "websocket"):
+        problem = {
+            "type": "about:blank",
+            "title": error.sentence,
+            "status": error.status,
+            "code": error.code,
+            "reference": reference,
+        }
+        return json_reply(error.status, problem, media_type=PROBLEM)
+    look_again = None
+    if isinstance(error, _MAYBE_SIGNED_IN):
+        if await _is_signed_in(site, request, call):
+            return _signed_in_page(site, error, reference)
+        if request.method == "POST":
+            # Our cookies don't come with a post from another site: look again from our own page.
+            look_again = site.page_url("refused", about=site.tokens.sign("refused", f"{error.code} {reference}"))
+    return site.pages.reply(
+        "refused",
+        status=error.status,
+        code=error.code,
+        sentence=error.sentence,
+        reference=reference,
+        look_again=look_again,
+        login_url=site.page_url("login", return_to="/"),
+    )
+
+
+async def show_refused(site: Site, request: Request, call: Call) -> Reply:
+    """GET refused: the same refusal again, where our cookies are (it was recorded when it happened)."""
+    try:
+        code, reference = site.tokens.verify("refused", request.query_value("about") or "").split(" ")
+    except (InvalidToken, ValueError):
+        raise PendingLoginUnknown("the page of a refusal was asked for without one") from None
+    known = {kind.code: kind for kind in _MAYBE_SIGNED_IN}
+    error = known.get(code, PendingLoginUnknown)()
+    if await _is_signed_in(site, request, call):
+        return _signed_in_page(site, error, reference)
+    return site.pages.reply(
+        "refused",
+        status=error.status,
+        code=error.code,
+        sentence=error.sentence,
+        reference=reference,
+        look_again=None,
+        login_url=site.page_url("login", return_to="/"),
+    )
+
+
+def _signed_in_page(site: Site, error: SSOError, reference: str) -> Reply:
+    return site.pages.reply(
+        "signed_in",
+        status=error.status,
+        code=error.code,
+        reference=reference,
+        continue_url=site.app_url("/"),
+    )
+
+
+async def _is_signed_in(site: Site, request: Request, call: Call) -> bool:
+    try:
+        return await find_session(site, request, call) is not None
+    except StoreError:
+        return False

@@ -1,0 +1,72 @@
+"""Say what happened: to the log, to the event table and to the host, none of which may stop a request.
+
+Also the one way in which a hook of the host's is called: its exception never travels as ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import ParamSpec, TypeVar
+
+from ..calling import Call
+from ..errors import HookFailed, StoreError
+from ..events import Event
+from ..web import Request
+from .site import Site
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger("sso_middleware")
+
+
+async def ask_host(call: Call, hook: Callable[P, Awaitable[T] | T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a hook. Raises HookFailed for whatever it raises; the log gets the stack, not the values."""
+    try:
+        return await call(hook, *args, **kwargs)
+    except Exception as error:
+        log.error("hook %s raised %s\n%s", _name_of(hook), type(error).__name__, stack_of(error))
+        raise HookFailed(f"the hook {_name_of(hook)} raised {type(error).__name__}") from None
+
+
+async def report(
+    site: Site,
+    request: Request,
+    call: Call,
+    code: str,
+    *,
+    connection_id: str | None = None,
+    reference: str | None = None,
+    email: str | None = None,
+    detail: Mapping[str, str] | None = None,
+) -> None:
+    """Record an event. A store or a hook that fails here is logged, and the request goes on."""
+    event = Event(
+        code=code,
+        at=site.now(),
+        connection_id=connection_id,
+        reference=reference,
+        client=request.client,
+        email=email,
+        detail=dict(detail or {}),
+    )
+    log.info("%r", event)
+    try:
+        await call(site.store.add_event, event)
+    except StoreError as error:
+        log.error("event %s not stored: %s", code, error.code)
+    try:
+        await ask_host(call, site.hooks.on_event, event)
+    except HookFailed:
+        log.error("event %s did not reach the host's hook", code)
+
+
+def stack_of(error: BaseException) -> str:
+    """Where it happened, without the message: that could hold what must not be logged."""
+    return "".join(traceback.format_tb(error.__traceback__)).rstrip()
+
+
+def _name_of(hook: object) -> str:
+    return getattr(hook, "__qualname__", type(hook).__name__)

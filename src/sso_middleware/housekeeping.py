@@ -1,0 +1,106 @@
+"""The work that nobody waits for: delete what has ended, in small steps, by one process at a time.
+
+What has ended is the store's to say. Whether this runs inside the host's process at all is the
+settings' (`background`); from cron the same work is `run_once`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+from datetime import datetime, timedelta
+
+from .calling import Clock
+from .errors import StoreError
+from .stores.records import Store
+
+logger = logging.getLogger(__name__)
+
+LEASE = "housekeeping"
+LEASE_LASTS = timedelta(minutes=5)
+"""Five times the usual interval: kept by who has it, free again soon after that process died."""
+BATCH = 500
+"""Rows of one table in one transaction: a few milliseconds, in which SQLite has no other writer."""
+BATCHES = 200
+"""At most so many in one run; what is left waits for the next."""
+
+
+def run_once(store: Store, holder: str, now: datetime) -> int:
+    """Delete what has ended by `now`; how many records went. 0 also if another holder has the lease.
+
+    `holder` is a name that no other process has. Raises StoreUnavailable.
+    """
+    if not store.claim_lease(LEASE, holder, now, now + LEASE_LASTS):
+        return 0
+    deleted = 0
+    for _ in range(BATCHES):
+        batch = store.delete_expired(now, batch=BATCH)
+        deleted += batch
+        if batch == 0:
+            break
+    return deleted
+
+
+class Housekeeping:
+    """One thread in each process, from its first request on."""
+
+    def __init__(self, store: Store, clock: Clock, *, interval_seconds: float = 60) -> None:
+        self._store = store
+        self._clock = clock
+        self._interval_seconds = interval_seconds
+        self._workers: dict[int, _Worker] = {}
+
+    def ensure_running(self) -> None:
+        """Start this process's thread unless it was started before. Cheap: meant for every request.
+
+        Threads don't survive a fork, so a child starts its own. Once stopped it stays stopped.
+        """
+        pid = os.getpid()
+        if pid in self._workers:
+            return
+        worker = _Worker(self._store, self._clock, self._interval_seconds)
+        # Of two first requests at once, setdefault lets one win. No lock: a fork could leave it held.
+        if self._workers.setdefault(pid, worker) is worker:
+            worker.start()
+
+    def stop(self) -> None:
+        """End this process's thread after what it is doing. Returns when it has ended."""
+        worker = self._workers.get(os.getpid())
+        if worker is not None:
+            worker.stop()
+
+
+class _Worker(threading.Thread):
+    def __init__(self, store: Store, clock: Clock, interval_seconds: float) -> None:
+        # A daemon, so that a host that never calls `stop` can still exit.
+        super().__init__(name="sso-housekeeping", daemon=True)
+        self._store = store
+        self._clock = clock
+        self._interval_seconds = interval_seconds
+        self._stopping = threading.Event()
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            self._try_once()
+            self._stopping.wait(self._interval_seconds)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join()
+
+    def _try_once(self) -> None:
+        try:
+            deleted = run_once(self._store, self._holder, self._clock())
+        except StoreError as error:
+            logger.warning("housekeeping could not reach the store, and will try again: %s", error)
+        except Exception:
+            # A store or a clock of the host's may raise anything; without this thread nothing would
+            # ever be deleted again, and nobody would notice.
+            logger.exception("housekeeping failed, and will try again")
+        else:
+            if deleted:
+                logger.info("housekeeping deleted %d records that had ended", deleted)

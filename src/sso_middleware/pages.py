@@ -1,0 +1,78 @@
+"""Our own pages: plain, accessible, no script needed, not frameable, nothing loaded from anywhere.
+
+The one stylesheet and the one script are inline and named by their hash in the policy, so a page
+needs neither a nonce nor a file.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .web import Reply
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+class Pages:
+    """Renders `templates/`. Jinja is imported when the first page is asked for."""
+
+    def reply(self, template: str, status: int = 200, *, form_target: str | None = None, **values: object) -> Reply:
+        """A page. `form_target` is the one foreign URL that a form of this page may post to."""
+        html = self._environment.get_template(f"{template}.html").render(
+            style=self._style, script=self._script, **values
+        )
+        return Reply(status, self._headers(form_target), html.encode())
+
+    @cached_property
+    def _environment(self) -> Environment:
+        from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 (slow import)
+
+        return Environment(
+            loader=PackageLoader("sso_middleware"),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    @cached_property
+    def _style(self) -> str:
+        return _template("style.css")
+
+    @cached_property
+    def _script(self) -> str:
+        return _template("submit.js")
+
+    def _headers(self, form_target: str | None) -> tuple[tuple[str, str], ...]:
+        target = "{0.scheme}://{0.netloc}".format(urlsplit(form_target)) if form_target else ""
+        policy = (
+            "default-src 'none'",
+            f"style-src '{_hash(self._style)}'",
+            f"script-src '{_hash(self._script)}'",
+            f"form-action 'self' {target}".rstrip(),
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        )
+        return (
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Security-Policy", "; ".join(policy)),
+            ("Cache-Control", "no-store"),
+            ("X-Frame-Options", "DENY"),
+            ("X-Content-Type-Options", "nosniff"),
+            # Not `no-referrer`: with it a browser posts our own forms with `Origin: null`.
+            ("Referrer-Policy", "same-origin"),
+        )
+
+
+def _template(name: str) -> str:
+    return files("sso_middleware").joinpath("templates", name).read_text(encoding="utf-8").strip()
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

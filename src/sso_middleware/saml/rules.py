@@ -1,0 +1,215 @@
+"""The clauses that a genuine Response must keep: for us, now, and in answer to us.
+
+One function a clause, each cites it; it raises a RuleViolated or returns. They read elements that
+response.py has verified, or, of a Response that is not signed, what can only lead to a refusal.
+What is said of the person is read by response.py.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime, timedelta
+
+from ..errors import (
+    AudienceMismatch,
+    AuthnStatementMissing,
+    ConditionsMissing,
+    ConditionUnknown,
+    DestinationMismatch,
+    Expired,
+    InResponseToMismatch,
+    IssuerMismatch,
+    NameIdInvalid,
+    NameIdMissing,
+    NameQualifierMismatch,
+    NotYetValid,
+    RecipientMismatch,
+    RuleViolated,
+    SessionOver,
+    Stale,
+    StatusNotSuccess,
+    SubjectConfirmationMissing,
+    SubjectConfirmationUnbounded,
+    SubjectMissing,
+)
+from .parties import Expected, IdentityProvider, ServiceProvider, Trust
+from .schema import (
+    BEARER,
+    ENTITY_FORMAT,
+    NAMESPACES,
+    STATUS_SUCCESS,
+    Element,
+    attribute_of,
+    find_one,
+    read_time,
+    text_of,
+)
+
+MAX_AGE = timedelta(minutes=5)
+"""How long after IssueInstant a Response or an assertion may arrive, however long it says it is valid."""
+
+MAX_NAME_ID = 1024
+"""Characters. SAML core 8.3.7 allows 256 for persistent ones; some identity providers make longer ones."""
+
+
+# The Response
+
+
+def check_status(response: Element) -> None:
+    # SAML core 3.2.2.2: only the top-level code says whether it succeeded.
+    if attribute_of(find_one(response, "samlp:Status/samlp:StatusCode"), "Value") != STATUS_SUCCESS:
+        raise StatusNotSuccess("the top-level StatusCode is not Success")
+
+
+def check_issuer(element: Element, identity_provider: IdentityProvider) -> None:
+    # SAML core 2.3.3, profiles 4.1.4.2: the entity id of the identity provider, in the entity format
+    # or none. A Response may have no Issuer, an assertion always has (schema.py).
+    issuer = element.find("saml:Issuer", NAMESPACES)
+    if issuer is None:
+        return
+    if issuer.get("Format", ENTITY_FORMAT) != ENTITY_FORMAT:
+        raise IssuerMismatch("the Format of Issuer is not that of an entity")
+    if text_of(issuer) != identity_provider.entity_id:
+        raise IssuerMismatch(f"Issuer is {_shown(text_of(issuer))}, expected {identity_provider.entity_id!r}")
+
+
+def check_destination(
+    response: Element, *, is_signed: bool, service_provider: ServiceProvider, trust: Trust, now: datetime
+) -> None:
+    # SAML bindings 3.5.5.2: a signed message must name where it was sent, and that must be here.
+    if trust.skip_destination_until is not None and now < trust.skip_destination_until:
+        return
+    destination = response.get("Destination")
+    if destination is None and not is_signed:
+        return
+    if destination != service_provider.acs_url:
+        raise DestinationMismatch(f"Destination is {_shown(destination)}, expected {service_provider.acs_url!r}")
+
+
+def check_in_response_to(element: Element, expected: Expected | None) -> None:
+    # SAML profiles 4.1.4.3 and 4.1.5: our own request's ID; of an unsolicited Response it MUST NOT be there.
+    if element.get("InResponseTo") != (expected.request_id if expected else None):
+        raise InResponseToMismatch("InResponseTo is not the ID of our login request" if expected else "there was none")
+
+
+def check_age(element: Element, *, expected: Expected | None, trust: Trust, now: datetime) -> None:
+    # SAML core 3.2.2, 2.3.3: IssueInstant. Nothing genuine takes minutes from the identity provider
+    # to here, whatever NotOnOrAfter allows; and nobody can answer before he is asked.
+    issued_at = read_time(attribute_of(element, "IssueInstant"))
+    if issued_at > now + trust.leeway:
+        raise NotYetValid(f"IssueInstant is {issued_at}, and it is {now}")
+    if now >= latest_arrival(element, trust):
+        raise Stale(f"IssueInstant is {issued_at}, and it is {now}")
+    if expected is not None and issued_at < expected.issued_at - trust.leeway:
+        raise Stale(f"IssueInstant is {issued_at}, before our request of {expected.issued_at}")
+
+
+def latest_arrival(element: Element, trust: Trust) -> datetime:
+    """From then on `check_age` refuses it: until then a replay must be remembered."""
+    return read_time(attribute_of(element, "IssueInstant")) + MAX_AGE + trust.leeway
+
+
+# The assertion
+
+
+def check_confirmations(
+    assertion: Element, *, service_provider: ServiceProvider, expected: Expected | None, trust: Trust, now: datetime
+) -> None:
+    # SAML profiles 4.1.4.2 and 4.1.4.3: at least one bearer confirmation that holds in every respect;
+    # the others don't matter (core 2.4.1.1).
+    subject = assertion.find("saml:Subject", NAMESPACES)
+    if subject is None:
+        raise SubjectMissing("no Subject")
+    refusal: RuleViolated = SubjectConfirmationMissing("no bearer SubjectConfirmation")
+    for confirmation in subject.findall("saml:SubjectConfirmation", NAMESPACES):
+        if confirmation.get("Method") != BEARER:
+            continue
+        try:
+            check_bearer(confirmation, service_provider=service_provider, expected=expected, trust=trust, now=now)
+        except RuleViolated as violated:
+            refusal = violated
+        else:
+            return
+    raise refusal
+
+
+def check_bearer(
+    confirmation: Element, *, service_provider: ServiceProvider, expected: Expected | None, trust: Trust, now: datetime
+) -> None:
+    # SAML profiles 4.1.4.2: Recipient and NotOnOrAfter MUST be there, NotBefore MUST NOT. Address is
+    # not compared: the IdP may see the person from another side of a proxy than we do.
+    data = confirmation.find("saml:SubjectConfirmationData", NAMESPACES)
+    if data is None:
+        raise SubjectConfirmationMissing("a bearer SubjectConfirmation without its data")
+    recipient = data.get("Recipient")
+    if recipient != service_provider.acs_url:
+        raise RecipientMismatch(f"Recipient is {_shown(recipient)}, expected {service_provider.acs_url!r}")
+    if data.get("NotOnOrAfter") is None or data.get("NotBefore") is not None:
+        raise SubjectConfirmationUnbounded("a bearer confirmation must have NotOnOrAfter, and no NotBefore")
+    check_period(data, trust, now)
+    check_in_response_to(data, expected)
+
+
+def check_conditions(assertion: Element, trust: Trust, now: datetime) -> None:
+    # SAML core 2.5.1: NotBefore and NotOnOrAfter may be absent (then check_age bounds it), but a
+    # condition that we don't know makes the validity indeterminate. OneTimeUse is kept by claiming
+    # every assertion once; ProxyRestriction binds identity providers.
+    conditions = assertion.find("saml:Conditions", NAMESPACES)
+    if conditions is None:
+        raise ConditionsMissing("no Conditions")
+    if conditions.find("saml:Condition", NAMESPACES) is not None:
+        raise ConditionUnknown("a Condition of a type that we don't know")
+    check_period(conditions, trust, now)
+
+
+def check_period(element: Element, trust: Trust, now: datetime) -> None:
+    # SAML core 2.5.1.2: from NotBefore up to, not including, NotOnOrAfter; two clocks may differ by the leeway.
+    not_before, not_on_or_after = element.get("NotBefore"), element.get("NotOnOrAfter")
+    if not_before is not None and now < read_time(not_before) - trust.leeway:
+        raise NotYetValid(f"not before {read_time(not_before)}, and it is {now}: is one of the clocks wrong?")
+    if not_on_or_after is not None and now >= read_time(not_on_or_after) + trust.leeway:
+        raise Expired(f"not on or after {read_time(not_on_or_after)}, and it is {now}")
+
+
+def check_audience(assertion: Element, service_provider: ServiceProvider) -> None:
+    # SAML core 2.5.1.4: every AudienceRestriction must name us; within one, any Audience will do.
+    # Profiles 4.1.4.2: there must be one.
+    restrictions = assertion.findall("saml:Conditions/saml:AudienceRestriction", NAMESPACES)
+    if not restrictions:
+        raise AudienceMismatch("no AudienceRestriction")
+    for restriction in restrictions:
+        audiences = [text_of(audience) for audience in restriction.findall("saml:Audience", NAMESPACES)]
+        if service_provider.entity_id not in audiences:
+            named = ", ".join(_shown(audience) for audience in audiences[:3])
+            raise AudienceMismatch(f"Audience is {named}, expected {service_provider.entity_id!r}")
+
+
+def check_authn_statements(assertion: Element, trust: Trust, now: datetime) -> None:
+    # SAML profiles 4.1.4.2: at least one AuthnStatement. 4.1.4.3: its session must not be over.
+    statements = assertion.findall("saml:AuthnStatement", NAMESPACES)
+    if not statements:
+        raise AuthnStatementMissing("no AuthnStatement")
+    for statement in statements:
+        if read_time(attribute_of(statement, "AuthnInstant")) > now + trust.leeway:
+            raise NotYetValid("AuthnInstant lies ahead")
+        session_ends_at = statement.get("SessionNotOnOrAfter")
+        if session_ends_at is not None and now >= read_time(session_ends_at):
+            raise SessionOver(f"the session at the identity provider ended at {read_time(session_ends_at)}")
+
+
+def check_name_id(name_id: Element, *, identity_provider: IdentityProvider, service_provider: ServiceProvider) -> None:
+    # SAML core 2.2.2, 2.2.3, 8.3.7. The value is otherwise opaque, and kept to the letter.
+    value = text_of(name_id)
+    if not value.strip():
+        raise NameIdMissing("an empty NameID")
+    if len(value) > MAX_NAME_ID or any(unicodedata.category(character) == "Cc" for character in value):
+        raise NameIdInvalid(f"a NameID with control characters, or longer than {MAX_NAME_ID}")
+    if name_id.get("NameQualifier") not in (None, "", identity_provider.entity_id):
+        raise NameQualifierMismatch("NameQualifier is not the identity provider's entity id")
+    if name_id.get("SPNameQualifier") not in (None, "", service_provider.entity_id):
+        raise NameQualifierMismatch("SPNameQualifier is not our entity id")
+
+
+def _shown(value: str | None) -> str:
+    """For the log: quoted, so that no line of it can be forged, and short."""
+    return "absent" if value is None else repr(value[:200])

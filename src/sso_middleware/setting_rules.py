@@ -1,0 +1,297 @@
+"""What settings may not be together, each rule a function of the settings that it names.
+
+A rule yields its problems in words that say what to do. It is asked only if all the settings that it
+names are valid by themselves, so that every problem is told at once. Rules over one value are
+`setting_values`'s.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from math import log2
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import SecretStr
+
+from .setting_values import path_of_link, read_url
+
+if TYPE_CHECKING:
+    from .settings import AttributeMap, ConnectionSettings
+
+Problems = Iterator[str]
+
+TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
+
+SHORTEST_SECRET_KEY = 32
+_LEAST_BITS_A_CHARACTER = 2.8  # random hexadecimal digits, 32 of them, have 3.0 to 3.9
+_EXAMPLE_WORDS = (
+    "changeme",
+    "default",
+    "dummy",
+    "example",
+    "goeshere",
+    "insecure",
+    "newestsigns",
+    "password",
+    "placeholder",
+    "putyour",
+    "replace",
+    "secret",
+    "yourkey",
+)
+MAKE_A_KEY = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+
+
+def problems_of(rules: Sequence[Callable[..., Problems]], values: Mapping[str, Any]) -> Iterator[str]:
+    """Ask each rule whose settings are all there."""
+    for rule in rules:
+        names = inspect.signature(rule).parameters
+        if all(name in values for name in names):
+            yield from rule(**{name: values[name] for name in names})
+
+
+def is_below(path: str, *prefixes: str) -> bool:
+    """Whether a plain path is, or lies below, one of these; by whole segments, a trailing slash aside."""
+    return any(f"{path.rstrip('/')}/".startswith(f"{prefix.rstrip('/')}/") for prefix in prefixes)
+
+
+# Settings
+
+
+def _secret_keys_are_secret(secret_keys: tuple[SecretStr, ...], demo: bool) -> Problems:
+    if not secret_keys:
+        yield f"secret_keys: is empty; give at least one key: {MAKE_A_KEY}"
+    texts = [key.get_secret_value() for key in secret_keys]
+    if len(set(texts)) != len(texts):
+        yield "secret_keys: holds the same key twice; take one of them out"
+    for index, text in enumerate(texts):
+        if (weakness := _weakness(text)) and not (demo and text):
+            yield f"secret_keys[{index}]: {weakness}; {MAKE_A_KEY}"
+
+
+def _weakness(text: str) -> str | None:
+    if len(text) < SHORTEST_SECRET_KEY:
+        return f"has {len(text)} characters, and must have at least {SHORTEST_SECRET_KEY}"
+    letters = "".join(filter(str.isalnum, text.lower()))
+    if any(word in letters for word in _EXAMPLE_WORDS):
+        return "looks like an example or a default"
+    if _period(text) <= len(text) // 2:
+        return "repeats itself"
+    steps = Counter(ord(after) - ord(before) for before, after in pairwise(text))
+    if steps.most_common(1)[0][1] > len(text) // 2:
+        return "is a row of characters"
+    if _bits_a_character(text) < _LEAST_BITS_A_CHARACTER:
+        return "uses too few different characters"
+    return None
+
+
+def _period(text: str) -> int:
+    """The shortest piece that, repeated (and cut off), gives this text."""
+    return next(size for size in range(1, len(text) + 1) if text[size:] == text[:-size])
+
+
+def _bits_a_character(text: str) -> float:
+    counts = Counter(text).values()
+    return -sum(count / len(text) * log2(count / len(text)) for count in counts)
+
+
+def _demo_is_on_loopback(demo: bool, base_url: str) -> Problems:
+    if demo and not read_url(base_url).is_loopback:
+        yield "demo: accepts weak keys, so it is for a loopback base_url only; remove it"
+
+
+def _something_is_protected(protect: tuple[str, ...], public: tuple[str, ...]) -> Problems:
+    if not protect:
+        yield 'protect: is empty, so nothing would be protected; the default is ["/"]'
+    for path in protect:
+        if is_below(path, *public):
+            yield f"protect: {path!r} never takes effect, because public wins over it; take it out of one of the two"
+
+
+def _our_pages_are_ours(prefix: str, public: tuple[str, ...], cors: tuple[str, ...]) -> Problems:
+    for name, paths in (("public", public), ("cors", cors)):
+        for path in paths:
+            if is_below(path, prefix):
+                yield f"{name}: {path!r} lies within our own pages ({prefix}), which decide for themselves; take it out"
+            elif path != "/" and is_below(prefix, path):
+                yield f"prefix: {prefix!r} lies within {path!r} of {name}; choose a prefix outside of it"
+
+
+def _local_login_can_be_reached(
+    *,
+    mode: str,
+    local_login_url: str | None,
+    base_url: str,
+    prefix: str,
+    protect: tuple[str, ...],
+    public: tuple[str, ...],
+) -> Problems:
+    path = _path_below(base_url, local_login_url)
+    if path is None:
+        return
+    is_protected = is_below(path.casefold(), *map(str.casefold, protect)) and not is_below(path, *public)
+    if is_below(path, prefix):
+        yield f"local_login_url: lies within our own pages ({prefix}); give the page of your own login"
+    elif mode == "everyone" and is_protected:
+        yield 'local_login_url: is a protected path, so nobody could reach it (mode is "everyone"); add it to public'
+
+
+def _path_below(base_url: str, link: str | None) -> str | None:
+    """The path below our mount that this link leads to; None if it leads elsewhere."""
+    if link is None or link.startswith("/"):
+        return link and path_of_link(link)
+    home, url = read_url(base_url), read_url(link)
+    if url.origin != home.origin or not is_below(url.path, home.path):
+        return None
+    return url.path.removeprefix(home.path) or "/"
+
+
+def _shared_entity_id_is_shared(shared_acs: bool, sp_entity_id: str | None) -> Problems:
+    if sp_entity_id is not None and not shared_acs:
+        yield "sp_entity_id: is one entity id for all connections, which needs shared_acs = true"
+
+
+def _timeouts_are_in_order(hard_timeout: timedelta, absolute_timeout: timedelta) -> Problems:
+    if absolute_timeout < hard_timeout:
+        yield "absolute_timeout: must not be shorter than hard_timeout"
+
+
+def _signing_key_has_its_certificate(signing_key: SecretStr | None, signing_certificate: str | None) -> Problems:
+    yield from _both_or_neither("signing_key", signing_key, "signing_certificate", signing_certificate)
+
+
+def _encryption_key_has_its_certificate(
+    encryption_key: SecretStr | None, encryption_certificate: str | None
+) -> Problems:
+    yield from _both_or_neither("encryption_key", encryption_key, "encryption_certificate", encryption_certificate)
+
+
+def _both_or_neither(name: str, value: object, other_name: str, other: object) -> Problems:
+    if (value is None) != (other is None):
+        given, missing = (name, other_name) if other is None else (other_name, name)
+        yield f"{missing}: is missing; give both {given} and {missing}, or neither (then a key is made at first use)"
+
+
+def _connections_are_distinct(connections: tuple[ConnectionSettings, ...]) -> Problems:
+    for connection_id, count in Counter(connection.id for connection in connections).items():
+        if count > 1:
+            yield f"connections: {count} of them have the id {connection_id!r}; give each its own"
+    owners: dict[str, str] = {}
+    for connection in connections:
+        for domain in connection.named_domains:
+            if domain in owners:
+                yield (
+                    f"connections: the domain {domain!r} is listed by {owners[domain]!r} and by {connection.id!r};"
+                    " a domain belongs to one connection"
+                )
+            owners.setdefault(domain, connection.id)
+
+
+def _any_domain_is_alone(mode: str, connections: tuple[ConnectionSettings, ...]) -> Problems:
+    for connection in connections:
+        if connection.domains == "any" and len(connections) > 1:
+            yield f'connections[{connection.id}].domains: "any" is for a single connection; list its domains'
+        elif connection.domains == "any" and mode == "domains":
+            yield f'connections[{connection.id}].domains: "any" is for mode "everyone"; list its domains'
+
+
+def _connection_timeouts_are_in_order(
+    hard_timeout: timedelta, absolute_timeout: timedelta, connections: tuple[ConnectionSettings, ...]
+) -> Problems:
+    for connection in connections:
+        own = (connection.hard_timeout, connection.absolute_timeout)
+        if any(own) and (own[1] or absolute_timeout) < (own[0] or hard_timeout):
+            yield f"connections[{connection.id}].absolute_timeout: must not be shorter than its hard_timeout"
+
+
+SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
+    _secret_keys_are_secret,
+    _demo_is_on_loopback,
+    _something_is_protected,
+    _our_pages_are_ours,
+    _local_login_can_be_reached,
+    _shared_entity_id_is_shared,
+    _timeouts_are_in_order,
+    _signing_key_has_its_certificate,
+    _encryption_key_has_its_certificate,
+    _connections_are_distinct,
+    _any_domain_is_alone,
+    _connection_timeouts_are_in_order,
+)
+
+
+# One connection
+
+
+def _has_domains(domains: tuple[str, ...] | Literal["any"]) -> Problems:
+    if not domains:
+        yield "domains: is empty; list the organization's e-mail domains"
+    elif len(set(domains)) != len(domains) and domains != "any":
+        yield "domains: lists a domain twice; take one out"
+
+
+def _excluded_users_are_its_own(domains: tuple[str, ...] | Literal["any"], excluded_users: tuple[str, ...]) -> Problems:
+    if domains == "any":
+        return
+    for index, user in enumerate(excluded_users):
+        if user.rpartition("@")[2] not in domains:
+            yield f"excluded_users[{index}]: is not of this connection's domains; add the domain or remove the person"
+
+
+def _names_its_identity_provider_once(
+    *,
+    metadata_file: object,
+    metadata: str | None,
+    metadata_url: str | None,
+    entity_id: str | None,
+    sso_url: str | None,
+    certificates: tuple[str, ...],
+) -> Problems:
+    if metadata_url is not None:
+        yield "metadata_url: is not supported yet; download the metadata and name it as metadata_file for now"
+        return
+    by_hand = {"entity_id": entity_id, "sso_url": sso_url, "certificates": certificates}
+    given = [
+        name
+        for name, value in (
+            ("metadata_file", metadata_file),
+            ("metadata", metadata),
+            ("entity_id", any(by_hand.values())),
+        )
+        if value
+    ]
+    if not given:
+        yield (
+            "metadata_file: is missing, so no identity provider is named; give it, or metadata, or entity_id with"
+            " sso_url and certificates"
+        )
+    elif len(given) > 1:
+        yield f"{given[0]}: names the identity provider once more than {given[1]}; keep one of them"
+    elif missing := [name for name, value in by_hand.items() if not value and any(by_hand.values())]:
+        yield f"{missing[0]}: is missing; entity_id, sso_url and certificates go together"
+
+
+def _requires_an_email(required_attributes: tuple[str, ...]) -> Problems:
+    if "email" not in required_attributes:
+        yield 'required_attributes: must hold "email": without it nobody can be told from anybody'
+
+
+def _people_can_be_recognised(name_id_format: str | None, attributes: AttributeMap) -> Problems:
+    if name_id_format == TRANSIENT and attributes.principal_id is None:
+        yield (
+            "name_id_format: is transient, another one at each login; ask for a persistent one, or name the"
+            " attribute that holds a lasting id as attributes.principal_id"
+        )
+
+
+CONNECTION_RULES: tuple[Callable[..., Problems], ...] = (
+    _has_domains,
+    _excluded_users_are_its_own,
+    _names_its_identity_provider_once,
+    _requires_an_email,
+    _people_can_be_recognised,
+)

@@ -1,0 +1,318 @@
+"""Every setting, with its default and its reason, checked when it is built.
+
+A wrong one never starts: every problem is told at once, as one ConfigurationError. One value is read
+by `setting_values`, what several may not be together is `setting_rules`'s, and where they come from is
+`setting_sources`'s. Only `Settings.load` reads the environment, and only if it is given none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
+
+from .errors import ConfigurationError
+from .saml.parties import Encryption, Signed
+from .setting_problems import SeveralProblems, problems_in
+from .setting_rules import CONNECTION_RULES, SETTINGS_RULES, problems_of
+from .setting_sources import config_path, read_environment, read_toml
+from .setting_values import (
+    BaseUrl,
+    ConnectionId,
+    DatabaseUrl,
+    Domains,
+    Duration,
+    ExcludedUsers,
+    HeaderName,
+    Lines,
+    Link,
+    Name,
+    Origin,
+    PagesPrefix,
+    PathPrefix,
+    Pem,
+    SecretPem,
+    SsoUrl,
+    Text,
+    Timeout,
+    TrustedNetwork,
+    Url,
+    at_most,
+    hide_password,
+    is_connection_id,
+    read_url,
+)
+
+Mode = Literal["everyone", "domains"]
+IdpInitiated = Literal["restart", "accept", "off"]
+RequiredAttribute = Literal["email", "first_name", "last_name"]
+
+_TABLES = frozenset({"connections"})
+_CONFIG = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+
+class _Checked(BaseModel):
+    """Building one raises ConfigurationError with every problem: of each value, and of values together."""
+
+    model_config = _CONFIG
+    rules: ClassVar[tuple[Callable[..., Iterator[str]], ...]] = ()
+
+    def __init__(self, /, **values: Any) -> None:
+        valid: dict[str, Any] = {}
+        problems: list[str] = []
+        try:
+            self.__pydantic_validator__.validate_python(values, self_instance=self, context=valid)
+        except ValidationError as error:
+            problems = list(problems_in(error, type(self)))
+        problems += problems_of(self.rules, valid)
+        if problems:
+            values.clear()  # a reporter that shows the variables of each frame finds no key in this one
+            valid.clear()
+            raise ConfigurationError(*problems)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_valid(cls, value: object, info: ValidationInfo) -> object:
+        """Note what is right by itself, so that the rules over several values can be asked beside it."""
+        if info.context is not None and info.field_name is not None:
+            info.context[info.field_name] = value
+        return value
+
+
+class AttributeMap(BaseModel):
+    """Under which exact names the identity provider sends what."""
+
+    model_config = _CONFIG
+
+    email: Text = "Email"
+    first_name: Text = "FirstName"
+    last_name: Text = "LastName"
+    country: Text = "Country"
+    department: Text = "department"
+    roles: Text = "role_mapping"
+    principal_id: Text | None = None
+    """A lasting id of the person, where the NameID is not one."""
+
+
+class ConnectionSettings(_Checked):
+    """The trust in one organization's identity provider, as declared by the operator."""
+
+    rules = CONNECTION_RULES
+
+    if TYPE_CHECKING:  # a checker would make up an __init__ that wants a timedelta where "8h" will do
+
+        def __init__(self, /, **values: Any) -> None: ...
+
+    id: ConnectionId
+    """Part of its URLs, so it never changes."""
+    organization: Text
+    domains: Domains
+    """Whose e-mail addresses it may assert; "any" only if it is the single connection."""
+    excluded_users: ExcludedUsers = Field(default=(), repr=False)
+    """Of its own domains, but signing in by the host's own login. A list, or separated by commas."""
+    enabled: bool = True
+
+    metadata_file: Path | None = None
+    metadata: Lines | None = Field(default=None, repr=False)
+    """The XML itself."""
+    metadata_url: Text | None = None
+    """Not supported yet; refused in words that say so."""
+    entity_id: Text | None = None
+    sso_url: SsoUrl | None = None
+    certificates: tuple[Lines, ...] = Field(default=(), repr=False)
+
+    hard_timeout: Annotated[Timeout | None, at_most("14d")] = None
+    """None: the general one."""
+    absolute_timeout: Annotated[Timeout | None, at_most("90d")] = None
+    idp_initiated: IdpInitiated = "restart"
+    signed: Signed = "either"
+    encryption: Encryption = "off"
+    attributes: AttributeMap = AttributeMap()
+    required_attributes: tuple[RequiredAttribute, ...] = ("email", "first_name", "last_name")
+    """Leave a name out to waive it; the e-mail address can't be."""
+    leeway: Annotated[Duration, at_most("5m")] = timedelta(seconds=120)
+    """How far the two clocks may differ."""
+    name_id_format: Text | None = None
+    """What to ask for; None leaves it to the identity provider."""
+
+    @property
+    def named_domains(self) -> tuple[str, ...]:
+        """None of them if it may assert any."""
+        return () if self.domains == "any" else self.domains
+
+
+class Settings(_Checked):
+    """Everything that the operator decides. Frozen; two instances in one process don't meet."""
+
+    rules = SETTINGS_RULES
+
+    if TYPE_CHECKING:  # a checker would make up an __init__ that wants a SecretStr where a text will do
+
+        def __init__(self, /, **values: Any) -> None: ...
+
+    base_url: BaseUrl
+    """The only source of our own URLs; its path, if any, is where the app is mounted. No trailing slash."""
+    secret_keys: tuple[SecretStr, ...]
+    """Newest first: the first signs and seals, the others still verify and open."""
+    name: Name = "sso"
+    """Cookie names carry it."""
+    database_url: DatabaseUrl = "sqlite:///sso.db"
+    mode: Mode = "everyone"
+    demo: bool = False
+    """Accepts weak secret keys, on a loopback base_url only."""
+
+    # Paths are below the mount, decoded, and hold by segment.
+    protect: tuple[PathPrefix, ...] = ("/",)
+    public: tuple[PathPrefix, ...] = ()
+    """Wins over `protect`."""
+    cors: tuple[PathPrefix, ...] = ()
+    """Where preflights reach the app."""
+    cacheable: tuple[PathPrefix, ...] = ()
+    """Where the host's own Cache-Control stays."""
+    prefix: PagesPrefix = "/sso"
+    """Where our own pages are."""
+    local_login_url: Link | None = None
+    """The host's own login, for people without a connection: a path below the mount, or a URL."""
+
+    connections: tuple[ConnectionSettings, ...] = ()
+    shared_acs: bool = False
+    """One ACS and one entity id for all connections (an app in an identity provider's gallery)."""
+    sp_entity_id: Text | None = None
+
+    hard_timeout: Annotated[Timeout, at_most("14d")] = timedelta(hours=8)
+    """Idle for longer: signed out."""
+    absolute_timeout: Annotated[Timeout, at_most("90d")] = timedelta(days=7)
+    """Signed in for longer: signed out, idle or not."""
+    login_timeout: Annotated[Timeout, at_most("1h")] = timedelta(minutes=15)
+    """How long we wait for the identity provider's answer."""
+
+    trusted_proxies: tuple[TrustedNetwork, ...] = ()
+    """Whose X-Forwarded-For is believed, for limits and events; never for our URLs."""
+    allowed_origins: tuple[Origin, ...] = ()
+    """Besides our own, whose pages may open a websocket."""
+    strip_headers: tuple[HeaderName, ...] = ()
+    """Taken off every request, besides those that claim an identity."""
+    challenge: bool = False
+    """A view's own 401 with `WWW-Authenticate: SSO` starts the login."""
+
+    background: bool = True
+    """Housekeeping in a thread; False: `sso-middleware housekeeping`, from cron."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 8
+    """Workers for what is plain, under ASGI."""
+
+    signing_key: SecretPem | None = None
+    """PEM, or a PEM file. Without it a key is made at first use and kept, sealed."""
+    signing_certificate: Pem | None = Field(default=None, repr=False)
+    encryption_key: SecretPem | None = None
+    encryption_certificate: Pem | None = Field(default=None, repr=False)
+
+    @field_validator("connections", mode="before")
+    @classmethod
+    def _read_connections(cls, value: object, info: ValidationInfo) -> tuple[ConnectionSettings, ...]:
+        """Each by itself, so that one that is wrong hides no other's problems."""
+        if not isinstance(value, list | tuple):
+            raise ValueError("must be a list of tables ([[connections]] in TOML)")
+        connections: list[ConnectionSettings] = []
+        problems: list[str] = []
+        for index, declared in enumerate(value):
+            if not isinstance(declared, ConnectionSettings | Mapping):
+                problems.append(f"connections[{index}]: must be a table")
+                continue
+            try:
+                connections.append(
+                    declared if isinstance(declared, ConnectionSettings) else ConnectionSettings(**declared)
+                )
+            except ConfigurationError as error:
+                where = f"connections[{_label(declared, index)}]"
+                problems += [f"{where}.{problem}" for problem in error.problems]
+        if problems:
+            if info.context is not None:
+                info.context["connections"] = tuple(connections)
+            raise SeveralProblems(problems)
+        return tuple(connections)
+
+    @field_serializer("database_url")
+    def _without_password(self, value: str) -> str:
+        return hide_password(value)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, hide_password(value) if name == "database_url" else value
+
+    @classmethod
+    def load(
+        cls,
+        mapping: Mapping[str, Any] | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        config: Path | None = None,
+        **keywords: Any,
+    ) -> Settings:
+        """From keywords, else `mapping`, else `SSO_*` variables, else the TOML file: setting by setting.
+
+        `environ` is the process's own unless given. The file is `config`, else the one that SSO_CONFIG
+        names, else ./sso.toml if it exists. Raises ConfigurationError with every problem.
+        """
+        environ = os.environ if environ is None else environ
+        lists = {name for name, field in cls.model_fields.items() if get_origin(field.annotation) is tuple} - _TABLES
+        scalars = cls.model_fields.keys() - lists - _TABLES
+        found, problems = read_environment(environ, scalars=scalars, lists=lists, tables=_TABLES)
+        path = config_path(config, environ)
+        try:
+            written = read_toml(path) if path else {}
+        except ConfigurationError as error:
+            # All that the file holds would be told as missing: no further.
+            raise ConfigurationError(*error.problems, *problems) from None
+        try:
+            settings = cls(**{**written, **found, **(mapping or {}), **keywords})
+        except ConfigurationError as error:
+            problems += error.problems
+        if problems:
+            raise ConfigurationError(*problems)
+        return settings
+
+    @cached_property
+    def _url(self) -> Url:
+        return read_url(self.base_url)
+
+    @property
+    def origin(self) -> str:
+        return self._url.origin
+
+    @property
+    def host(self) -> str:
+        """As a browser sends it: lower case, without the default port."""
+        return self._url.host
+
+    @property
+    def mount_path(self) -> str:
+        """The path of `base_url`: empty, or without a trailing slash."""
+        return self._url.path
+
+    @property
+    def is_secure(self) -> bool:
+        return self._url.scheme == "https"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self._url.is_loopback
+
+
+def _label(declared: object, index: int) -> object:
+    """The connection's id, where it has a usable one."""
+    label = declared.get("id") if isinstance(declared, Mapping) else None
+    return label if isinstance(label, str) and is_connection_id(label) else index

@@ -1,0 +1,208 @@
+"""`SSO.decide()`: route a request to the flow that answers it. Both shells ask nothing else.
+
+Which path is whose is decided here; what happens on it is the flows'.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any
+
+from werkzeug.datastructures import Headers
+
+from .calling import Call, Clock, system_clock
+from .connections import Connections, our_side, read_connections
+from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
+from .flows import finishing, gate, login, logout, receiving, refusing, sessions
+from .flows.identity_headers import IdentityHeaders
+from .flows.own_keys import OwnKeys
+from .flows.paths import is_ambiguous, is_below
+from .flows.site import Site
+from .hooks import Hooks, has_host_user
+from .housekeeping import Housekeeping
+from .pages import Pages
+from .saml.keys import check_key_pair
+from .saml.metadata import build_sp_metadata
+from .saml.parties import KeyPair
+from .settings import Settings
+from .stores.migrate import prepare_database
+from .stores.records import KeyPurpose, Store
+from .stores.sealing import Sealer
+from .stores.sql import SqlStore
+from .tokens import Tokens
+from .web import Decision, PassThrough, Reply, Request, is_within
+
+log = logging.getLogger("sso_middleware")
+
+LIVENESS_CHECKED_EVERY = timedelta(seconds=5)
+"""How long an open websocket or event stream may outlive its session."""
+
+Flow = Callable[[Site, Request, Call], Coroutine[Any, Any, Reply]]
+PAGES: dict[str, dict[str, Flow]] = {
+    "login": {"GET": login.show_login, "POST": login.find_connection},
+    "finish": {"GET": finishing.finish_login, "POST": finishing.accept_unsolicited},
+    "logout": {"GET": logout.show_logout, "POST": logout.log_out},
+    "signed-out": {"GET": logout.show_signed_out},
+    "session": {"GET": logout.show_session},
+    "refused": {"GET": refusing.show_refused},
+}
+"""Our pages below the prefix, by method; besides, each connection has `ID/acs` and `ID/metadata`."""
+
+
+class SSO:
+    """One app's single sign-on. Raises ConfigurationError with everything that is wrong, at start."""
+
+    def __init__(
+        self, settings: Settings, hooks: Hooks, *, store: Store | None = None, now: Clock = system_clock
+    ) -> None:
+        connections = read_connections(settings, now())
+        _check_hooks(settings, connections, hooks)
+        if store is None:
+            prepare_database(settings.database_url)
+            store = SqlStore(settings.database_url)
+        secret_keys = [key.get_secret_value() for key in settings.secret_keys]
+        sealer = Sealer(secret_keys)
+        own_keys = OwnKeys(store, sealer, common_name=settings.host, supplied=_supplied_keys(settings))
+        own_keys.check()
+        self.settings = settings
+        self.identity_headers = IdentityHeaders(settings.strip_headers)
+        self.site = Site(
+            settings=settings,
+            connections=connections,
+            store=store,
+            sealer=sealer,
+            own_keys=own_keys,
+            tokens=Tokens(secret_keys, name=settings.name),
+            hooks=hooks,
+            pages=Pages(),
+            now=now,
+        )
+        self.liveness_checked_every = LIVENESS_CHECKED_EVERY
+        self._housekeeping = Housekeeping(store, now) if settings.background else None
+        if len(connections) == 0:
+            log.warning("no connection is configured: protected paths answer 503 until there is one")
+
+    async def decide(self, request: Request, call: Call) -> Decision:
+        """Let the host answer (`PassThrough`), or answer ourselves (`Reply`). Never raises."""
+        if self._housekeeping is not None:
+            self._housekeeping.ensure_running()
+        try:
+            if self._is_ours(request):
+                return await self._our_page(request, call)
+            return await gate.guard(self.site, request, call)
+        except Exception as error:  # nothing may open a door: what is not understood is refused
+            connection_id, _ = self._page_of(request)
+            return await refusing.refuse(self.site, request, call, refusing.wrap(error), connection_id)
+
+    async def is_still_live(self, decision: PassThrough, call: Call) -> bool:
+        """Whether the session behind a long answer (a websocket, an event stream) goes on."""
+        if decision.session_key is None:
+            return True
+        return await sessions.is_still_live(self.site, decision.session_key, call)
+
+    def host_of(self, headers: Headers, peer: str | None) -> str:
+        """The name that the browser used, as far as we can tell: behind a trusted proxy X-Forwarded-Host.
+
+        For comparing with `base_url` only; none of our URLs is ever made of it.
+        """
+        forwarded = headers.get("X-Forwarded-Host", "") if is_within(peer, self.settings.trusted_proxies) else ""
+        return (forwarded.rpartition(",")[2].strip() or headers.get("Host", "")).lower()
+
+    def dress(self, request: Request, decision: PassThrough, headers: Headers) -> None:
+        """Change the headers of the host's response as its decision says."""
+        gate.dress(self.site, request, decision, headers)
+
+    def answer_challenge(self, request: Request, status: int, headers: Headers) -> Reply | None:
+        """Our answer in place of the host's, where its own 401 asked for a sign-in."""
+        if not gate.is_challenge(self.site, status, headers):
+            return None
+        return gate.demand_sign_in(self.site, request)
+
+    def _is_ours(self, request: Request) -> bool:
+        return not request.is_websocket and is_below(request.path, self.settings.prefix) and not is_ambiguous(request)
+
+    def _page_of(self, request: Request) -> tuple[str | None, str]:
+        """Connection id (if the path names one) and page."""
+        if not is_below(request.path, self.settings.prefix):
+            return None, ""
+        first, _, second = request.path[len(self.settings.prefix) + 1 :].partition("/")
+        return (first, second) if second else (None, first)
+
+    async def _our_page(self, request: Request, call: Call) -> Reply:
+        method = "GET" if request.method == "HEAD" else request.method
+        connection_id, page = self._page_of(request)
+        is_shared = self.settings.shared_acs and connection_id is None
+        is_own = not self.settings.shared_acs and connection_id is not None
+        if page == "acs" and (is_shared or is_own):
+            _check_method(method, "POST")
+            return await receiving.receive_response(self.site, request, call, connection_id)
+        if page == "metadata" and (is_shared or connection_id is not None):
+            _check_method(method, "GET")
+            return await self._metadata(connection_id, call)
+        flows = PAGES.get(page) if connection_id is None else None
+        if flows is None:
+            raise PageNotFound("no page of ours has this path")
+        _check_method(method, *flows)
+        return await flows[method](self.site, request, call)
+
+    async def _metadata(self, connection_id: str | None, call: Call) -> Reply:
+        """Our own metadata, for this connection or for all of them."""
+        if connection_id is not None and self.site.connections.get(connection_id) is None:
+            raise UnknownConnection("no connection has this id")
+        if len(self.site.connections) == 0:
+            raise NotSetUp("no connection is configured")
+        xml = await call(self.build_metadata, connection_id)
+        name = f"{connection_id or self.settings.name}-sp-metadata.xml"
+        headers = (
+            ("Content-Type", "application/samlmetadata+xml"),
+            ("Content-Disposition", f'attachment; filename="{name}"'),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        )
+        return Reply(200, headers, xml)
+
+    def build_metadata(self, connection_id: str | None) -> bytes:
+        """SP metadata: the encryption key only where a connection's `encryption` is on."""
+        now = self.site.now()
+        asked = [c for c in self.site.connections if connection_id in (None, c.id)]
+        encrypts = any(connection.trust.encryption != "off" for connection in asked)
+        keys = self.site.own_keys
+        return build_sp_metadata(
+            our_side(self.settings, connection_id or ""),
+            signing=[keys.get("signing", now).certificate],
+            encryption=[keys.get("encryption", now).certificate] if encrypts else [],
+        )
+
+
+def _check_method(method: str, *allowed: str) -> None:
+    if method not in allowed:
+        raise MethodNotAllowed(*(("GET", "HEAD") if allowed == ("GET",) else allowed))
+
+
+def _check_hooks(settings: Settings, connections: Connections, hooks: Hooks) -> None:
+    """Without `host_user` a rule about the host's own people would silently never apply."""
+    if has_host_user(hooks):
+        return
+    if settings.mode == "domains" and len(connections) > 0:
+        raise ConfigurationError(
+            'mode = "domains" needs the hook host_user: pass hooks=… with a method host_user(request), or use an'
+            " integration, so that we can tell who is signed in at your app"
+        )
+    if connections.excluded_users:
+        raise ConfigurationError(
+            "excluded_users needs the hook host_user: without it nobody on the list could be recognised; pass"
+            " hooks=… with a method host_user(request), or use an integration"
+        )
+
+
+def _supplied_keys(settings: Settings) -> dict[KeyPurpose, KeyPair]:
+    supplied: dict[KeyPurpose, KeyPair] = {}
+    if settings.signing_key is not None and settings.signing_certificate is not None:
+        key = settings.signing_key.get_secret_value().encode()
+        supplied["signing"] = check_key_pair(key, settings.signing_certificate)
+    if settings.encryption_key is not None and settings.encryption_certificate is not None:
+        key = settings.encryption_key.get_secret_value().encode()
+        supplied["encryption"] = check_key_pair(key, settings.encryption_certificate)
+    return supplied

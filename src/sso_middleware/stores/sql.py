@@ -1,0 +1,245 @@
+"""The records in a SQL database: what each method of `Store` asks of it, and what makes it atomic.
+
+Every method is plain and synchronous and runs in one transaction. How the database is reached is
+`database`'s; the tables are `tables`'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, or_, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ..errors import AssertionReplayed, BrowserMismatch, LoginRequestUnknown, PendingLoginUnknown
+from ..events import Event
+from . import tables
+from .database import Database, is_sqlite
+from .records import KeyPurpose, LoginRequest, PendingLogin, SealedKey, Session, TakenLogin
+
+UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
+"""No timeout is longer than this (`hard_timeout_mobile`), so such a session can only be a dead one."""
+
+
+class SqlStore:
+    """Implements `records.Store` on SQLite (one machine) and PostgreSQL (many)."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database = Database(database_url)
+        # Both know INSERT .. ON CONFLICT, each by its own class.
+        self._insert: Any = sqlite.insert if is_sqlite(self._database.url) else postgresql.insert
+
+    def close(self) -> None:
+        self._database.close()
+
+    # Logins
+
+    def add_login_request(self, login_request: LoginRequest) -> None:
+        self._add(tables.login_requests, asdict(login_request))
+
+    def get_login_request(self, id: str, now: datetime) -> LoginRequest | None:
+        table = tables.login_requests
+        row = self._first(table, table.c.id == id, table.c.expires_at > now)
+        return None if row is None else LoginRequest(**row)
+
+    def claim_assertion(self, connection_id: str, assertion_id: str, valid_until: datetime) -> None:
+        table = tables.claimed_assertions
+        claim = self._insert(table).values(
+            connection_id=connection_id, assertion_id=assertion_id, valid_until=valid_until
+        )
+        with self._database.writing() as connection:
+            # A claim that another worker has not committed yet makes this one wait, then lose.
+            row = connection.execute(claim.on_conflict_do_nothing().returning(table.c.assertion_id)).first()
+        if row is None:
+            raise AssertionReplayed("this assertion has been claimed before")
+
+    def add_pending_login(self, pending: PendingLogin) -> None:
+        self._add(tables.pending_logins, asdict(pending))
+
+    def get_pending_login(self, handle: str, now: datetime) -> PendingLogin | None:
+        table = tables.pending_logins
+        row = self._first(table, table.c.handle == handle, table.c.expires_at > now)
+        return None if row is None else PendingLogin(**row)
+
+    def take_pending_login(self, handle: str, browser: str | None, now: datetime) -> TakenLogin:
+        with self._database.writing() as connection:
+            taken = _take_pending_login(connection, handle, browser, now)
+        # Raised after the commit: the pending login is gone in any case.
+        if isinstance(taken, Exception):
+            raise taken
+        return taken
+
+    # Sessions
+
+    def add_session(self, session: Session, *, replaces: str | None = None) -> None:
+        table = tables.sessions
+        row = asdict(session) | {"principal": dict(session.principal)}
+        with self._database.writing() as connection:
+            if replaces is not None:
+                connection.execute(delete(table).where(table.c.id == replaces))
+            connection.execute(table.insert().values(row))
+
+    def get_session(self, id: str) -> Session | None:
+        row = self._first(tables.sessions, tables.sessions.c.id == id)
+        return None if row is None else Session(**row)
+
+    def touch_session(self, id: str, last_seen: datetime) -> None:
+        table = tables.sessions
+        with self._database.writing() as connection:
+            connection.execute(
+                update(table).where(table.c.id == id, table.c.last_seen < last_seen).values(last_seen=last_seen)
+            )
+
+    def end_session(self, id: str) -> bool:
+        table = tables.sessions
+        with self._database.writing() as connection:
+            return connection.execute(delete(table).where(table.c.id == id)).rowcount > 0
+
+    # People
+
+    def get_link(self, connection_id: str, principal_key: str) -> str | None:
+        table = tables.links
+        row = self._first(table, table.c.connection_id == connection_id, table.c.principal_key == principal_key)
+        return None if row is None else str(row["user_id"])
+
+    def put_link(self, connection_id: str, principal_key: str, user_id: str, now: datetime) -> None:
+        table = tables.links
+        key = {"connection_id": connection_id, "principal_key": principal_key}
+        value = {"user_id": user_id, "linked_at": now}
+        link = self._insert(table).values(key | value)
+        with self._database.writing() as connection:
+            connection.execute(link.on_conflict_do_update(index_elements=list(table.primary_key), set_=value))
+
+    # Our own keys
+
+    def get_keys(self, purpose: KeyPurpose) -> Sequence[SealedKey]:
+        with self._database.reading() as connection:
+            return _keys(connection, purpose)
+
+    def claim_first_key(self, key: SealedKey) -> SealedKey:
+        first = self._insert(tables.keys).values(asdict(key) | {"generation": 0})
+        with self._database.writing() as connection:
+            if not _keys(connection, key.purpose):
+                # Two workers may both come here: only one row can be generation 0 of its purpose.
+                connection.execute(first.on_conflict_do_nothing())
+            return _keys(connection, key.purpose)[0]
+
+    def replace_key(self, key: SealedKey) -> None:
+        table = tables.keys
+        with self._database.writing() as connection:
+            connection.execute(update(table).where(table.c.id == key.id).values(private_key=key.private_key))
+
+    # What happened
+
+    def add_event(self, event: Event) -> None:
+        self._add(
+            tables.events,
+            {
+                "code": event.code,
+                "at": event.at,
+                "connection_id": _storable(event.connection_id),
+                "reference": _storable(event.reference),
+                "client": _storable(event.client),
+                "email": _storable(event.email),
+                "detail": {_storable(name): _storable(value) for name, value in event.detail.items()},
+            },
+        )
+
+    def get_events(self, *, limit: int = 100, reference: str | None = None) -> Sequence[Event]:
+        table = tables.events
+        wanted = select(*(column for column in table.c if column is not table.c.id))
+        if reference is not None:
+            wanted = wanted.where(table.c.reference == reference)
+        with self._database.reading() as connection:
+            rows = connection.execute(wanted.order_by(table.c.id.desc()).limit(limit)).mappings()
+            return [Event(**row) for row in rows]
+
+    # Housekeeping
+
+    def claim_lease(self, name: str, holder: str, now: datetime, until: datetime) -> bool:
+        table = tables.leases
+        value = {"holder": holder, "held_until": until}
+        lease = self._insert(table).values({"name": name} | value)
+        claim = lease.on_conflict_do_update(
+            index_elements=[table.c.name],
+            set_=value,
+            where=or_(table.c.held_until <= now, table.c.holder == holder),
+        )
+        with self._database.writing() as connection:
+            return connection.execute(claim.returning(table.c.name)).first() is not None
+
+    def delete_expired(self, now: datetime, *, batch: int = 500) -> int:
+        # The order of `take_pending_login`, so that the two can't wait for each other.
+        ended: list[tuple[Table, ColumnElement[bool]]] = [
+            (tables.pending_logins, tables.pending_logins.c.expires_at <= now),
+            (tables.login_requests, tables.login_requests.c.expires_at <= now),
+            (tables.claimed_assertions, tables.claimed_assertions.c.valid_until <= now),
+            (
+                tables.sessions,
+                or_(
+                    tables.sessions.c.expires_at <= now,
+                    tables.sessions.c.last_seen <= now - UNSEEN_SESSION_ENDS_AFTER,
+                ),
+            ),
+        ]
+        with self._database.writing() as connection:
+            return sum(_delete_some(connection, table, condition, batch) for table, condition in ended)
+
+    def _add(self, table: Table, row: dict[str, object]) -> None:
+        with self._database.writing() as connection:
+            connection.execute(table.insert().values(row))
+
+    def _first(self, table: Table, *conditions: ColumnElement[bool]) -> RowMapping | None:
+        with self._database.reading() as connection:
+            return connection.execute(select(table).where(*conditions)).mappings().first()
+
+
+def _take_pending_login(
+    connection: Connection, handle: str, browser: str | None, now: datetime
+) -> TakenLogin | PendingLoginUnknown | LoginRequestUnknown | BrowserMismatch:
+    pending_table, request_table = tables.pending_logins, tables.login_requests
+    taken = connection.execute(
+        delete(pending_table)
+        .where(pending_table.c.handle == handle, pending_table.c.expires_at > now)
+        .returning(*pending_table.c)
+    )
+    row = taken.mappings().first()
+    if row is None:
+        return PendingLoginUnknown("no pending login under this handle")
+    pending = PendingLogin(**row)
+    if pending.login_request_id is None:
+        return TakenLogin(pending, None)
+    awaited = (request_table.c.id == pending.login_request_id) & (request_table.c.expires_at > now)
+    row = None
+    if browser is not None:
+        request = delete(request_table).where(awaited, request_table.c.browser == browser).returning(*request_table.c)
+        row = connection.execute(request).mappings().first()
+    if row is not None:
+        return TakenLogin(pending, LoginRequest(**row))
+    if connection.execute(select(request_table.c.id).where(awaited)).first() is None:
+        return LoginRequestUnknown("the login request was taken or has expired")
+    return BrowserMismatch("the login request was made in another browser")
+
+
+def _keys(connection: Connection, purpose: KeyPurpose) -> list[SealedKey]:
+    table = tables.keys
+    columns = (table.c.id, table.c.purpose, table.c.private_key, table.c.certificate, table.c.created_at)
+    wanted = select(*columns).where(table.c.purpose == purpose).order_by(table.c.generation.desc())
+    return [SealedKey(**row) for row in connection.execute(wanted).mappings()]
+
+
+def _delete_some(connection: Connection, table: Table, condition: ColumnElement[bool], batch: int) -> int:
+    key = tuple_(*table.primary_key)
+    some = select(*table.primary_key).where(condition).limit(batch)
+    return connection.execute(delete(table).where(key.in_(some))).rowcount
+
+
+def _storable(text: str | None) -> str | None:
+    # An event can quote what anybody sent. PostgreSQL holds no NUL, and neither holds half a surrogate
+    # pair: such a text must not be able to keep its own refusal out of the audit trail.
+    if text is None:
+        return None
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")

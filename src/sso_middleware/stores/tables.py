@@ -1,0 +1,146 @@
+"""The tables: one shape for SQLite and PostgreSQL.
+
+What is written into them is `sql`'s, how they come to be is `migrations`' (a test holds that both say
+the same). A change here needs a new migration.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+VERSION_TABLE = "sso_alembic_version"
+"""Our own, so that a host's Alembic and ours in one database don't meet."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC. SQLite has no time zones: there it is text, which sorts as time does."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+login_requests = Table(
+    "sso_login_request",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("connection_id", Text, nullable=False),
+    Column("return_to", Text, nullable=False),
+    Column("browser", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("issued_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+claimed_assertions = Table(
+    "sso_claimed_assertion",
+    metadata,
+    Column("connection_id", Text, primary_key=True),
+    Column("assertion_id", Text, primary_key=True),
+    Column("valid_until", UtcDateTime, nullable=False, index=True),
+)
+
+# No foreign key to the login request: the two end at different times, and are deleted by their own.
+pending_logins = Table(
+    "sso_pending_login",
+    metadata,
+    Column("handle", Text, primary_key=True),
+    Column("connection_id", Text, nullable=False),
+    Column("login_request_id", Text),
+    Column("outcome", LargeBinary, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+sessions = Table(
+    "sso_session",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("connection_id", Text, nullable=False),
+    Column("principal_key", Text, nullable=False),
+    Column("principal", JSON, nullable=False),
+    Column("name_id", Text, nullable=False),
+    Column("session_index", Text),
+    Column("authenticated_at", UtcDateTime, nullable=False),
+    Column("last_seen", UtcDateTime, nullable=False, index=True),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+links = Table(
+    "sso_link",
+    metadata,
+    Column("connection_id", Text, primary_key=True),
+    Column("principal_key", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("linked_at", UtcDateTime, nullable=False),
+)
+
+# `generation` counts up within a purpose: who is first is decided by its uniqueness, not by a clock.
+keys = Table(
+    "sso_signing_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("private_key", LargeBinary, nullable=False),
+    Column("certificate", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("purpose", "generation"),
+)
+
+# SQLite numbers rows by itself only in a column declared INTEGER.
+events = Table(
+    "sso_event",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("code", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("connection_id", Text),
+    Column("reference", Text),
+    Column("client", Text),
+    Column("email", Text),
+    Column("detail", JSON, nullable=False),
+    Index(None, "reference"),
+)
+
+leases = Table(
+    "sso_lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("held_until", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,198 @@
+"""The WSGI shell: environ → Request, decision → response. No rule lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.datastructures import Headers
+
+from .calling import call_blocking, run
+from .errors import BodyTooLarge
+from .principal import _current
+from .sso import SSO
+from .web import PassThrough, Reply, Request, client_address, read_within
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+_CHUNK = 64 * 1024
+
+
+class WSGIMiddleware:
+    """Wraps a WSGI app. Made by `SSOMiddleware(app, …)`, or by name where the app's kind is unclear."""
+
+    def __init__(self, app: WSGIApplication, sso: SSO) -> None:
+        self.app = app
+        self.sso = sso
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = make_request(environ, self.sso)
+        decision = run(self.sso.decide(request, call_blocking))
+        if isinstance(decision, Reply):
+            return send(decision, request.method, start_response)
+        return self._pass_on(request, decision, environ, start_response)
+
+    def _pass_on(
+        self, request: Request, decision: PassThrough, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        starting = _Starting(self.sso, request, decision, start_response)
+        token = _current.set(decision.principal)
+        try:
+            body = self.app(_environ_for_host(environ, decision, self.sso), starting)
+        except BaseException:
+            _current.reset(token)
+            raise
+        return _Body(body, starting, lambda: _current.set(None))
+
+
+class _Starting:
+    """The `start_response` that the host is given: dresses its headers, or replaces its answer."""
+
+    def __init__(self, sso: SSO, request: Request, decision: PassThrough, start_response: StartResponse) -> None:
+        self.sso = sso
+        self.request = request
+        self.decision = decision
+        self.start_response = start_response
+        self.replaced_by: Iterable[bytes] | None = None
+        self.is_event_stream = False
+
+    def __call__(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        dressed = Headers(headers)
+        reply = self.sso.answer_challenge(self.request, int(status[:3]), dressed)
+        if reply is not None:
+            self.replaced_by = send(reply, self.request.method, self.start_response)
+            return _write_nothing
+        self.sso.dress(self.request, self.decision, dressed)
+        self.is_event_stream = dressed.get("Content-Type", "").lower().startswith("text/event-stream")
+        if exc_info is None:
+            return self.start_response(status, dressed.to_wsgi_list())
+        return self.start_response(status, dressed.to_wsgi_list(), exc_info)
+
+
+class _Body:
+    """The host's response, until it is closed: then nobody is the current principal any more."""
+
+    def __init__(self, body: Iterable[bytes], starting: _Starting, forget: Callable[[], object]) -> None:
+        self._body = body
+        self._starting = starting
+        self._forget = forget
+
+    def __iter__(self) -> Iterator[bytes]:
+        checked_at = self._starting.sso.site.now()
+        for chunk in self._body:
+            # PEP 3333: start_response has been called by the time the first chunk comes.
+            if self._starting.replaced_by is not None:
+                break
+            if self._starting.is_event_stream:
+                now = self._starting.sso.site.now()
+                if now - checked_at >= self._starting.sso.liveness_checked_every:
+                    checked_at = now
+                    if not run(self._starting.sso.is_still_live(self._starting.decision, call_blocking)):
+                        return
+            yield chunk
+        yield from self._starting.replaced_by or ()
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._forget()
+
+
+def make_request(environ: WSGIEnvironment, sso: SSO) -> Request:
+    """What the core needs to know of an environ."""
+    headers = Headers(_headers_of(environ))
+    peer = environ.get("REMOTE_ADDR")
+    trusted = sso.settings.trusted_proxies
+    return Request(
+        method=environ["REQUEST_METHOD"].upper(),
+        path="/" + environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace").removeprefix("/"),
+        raw_path=_raw_path(environ),
+        query=environ.get("QUERY_STRING", ""),
+        headers=headers,
+        scheme=environ.get("wsgi.url_scheme", "http"),
+        host=sso.host_of(headers, peer) or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}",
+        client=client_address(peer, headers.getlist("X-Forwarded-For"), trusted),
+        native=environ,
+        read_body=lambda limit: _read_body(environ, limit),
+    )
+
+
+def _headers_of(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+    for key, value in environ.items():
+        if key.startswith("HTTP_"):
+            yield key[5:].replace("_", "-").title(), value
+    for key, name in (("CONTENT_TYPE", "Content-Type"), ("CONTENT_LENGTH", "Content-Length")):
+        if environ.get(key):
+            yield name, environ[key]
+
+
+def _raw_path(environ: WSGIEnvironment) -> str | None:
+    """The path as sent, where the server tells it (gunicorn RAW_URI, uWSGI and mod_wsgi REQUEST_URI)."""
+    target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if not isinstance(target, str) or not target.startswith("/"):
+        return None
+    path = target.partition("?")[0]
+    mount = environ.get("SCRIPT_NAME", "")
+    return path[len(mount) :] or "/" if path.startswith(mount) else None
+
+
+def _read_body(environ: WSGIEnvironment, limit: int) -> bytes:
+    """At most `limit` bytes. Without a length the body is empty, unless the server ends the stream itself."""
+    stream = environ["wsgi.input"]
+    text = environ.get("CONTENT_LENGTH") or ""
+    if text:
+        if not text.isascii() or not text.isdigit() or int(text) > limit:
+            raise BodyTooLarge(f"more than {limit} bytes")
+        left = int(text)
+    elif environ.get("wsgi.input_terminated"):
+        left = limit + 1
+    else:
+        left = 0
+
+    def chunks() -> Iterator[bytes]:
+        remaining = left
+        while remaining > 0:
+            chunk = stream.read(min(_CHUNK, remaining))
+            if not chunk:
+                return
+            remaining -= len(chunk)
+            yield chunk
+
+    return read_within(chunks(), limit)
+
+
+def _environ_for_host(environ: WSGIEnvironment, decision: PassThrough, sso: SSO) -> WSGIEnvironment:
+    """A copy without anybody else's word on who the person is, and with ours."""
+    told: dict[str, Any] = {
+        key: value
+        for key, value in environ.items()
+        if not (key.startswith("HTTP_") and key[5:] in sso.identity_headers)
+    }
+    told.pop("REMOTE_USER", None)
+    told.pop("AUTH_TYPE", None)
+    told["sso.principal"] = decision.principal
+    told["sso.csrf_token"] = decision.csrf_token
+    if decision.principal is not None:
+        told["REMOTE_USER"] = decision.principal.email
+        told["AUTH_TYPE"] = "SSO"
+    return told
+
+
+def send(reply: Reply, method: str, start_response: StartResponse) -> Iterable[bytes]:
+    """Our own answer."""
+    headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
+    start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", headers)
+    return [] if method == "HEAD" else [reply.body]
+
+
+def _write_nothing(data: bytes, /) -> None:
+    """The host's body, where our answer stands in its place."""

@@ -1,0 +1,115 @@
+"""An app with a login of its own (`mode = "domains"`): who must come by single sign-on does, whatever they try."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.browser.chromium import Chromium
+from tests.browser.sites import App, Serve, Site
+from tests.servers import ConnectionSettings
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(params=["domains_wsgi:app", "domains_flask:app"], ids=["wsgi", "flask"])
+def app(request: pytest.FixtureRequest, serve: Serve, acme: Site) -> App:
+    connection = ConnectionSettings("acme", acme.metadata_file, ("acme.example",), excluded_users=("it1@acme.example",))
+    return serve(request.param, (acme, connection), server="gunicorn", mode="domains")
+
+
+def log_in_at_host(page: Page, app: App, email: str, password: str) -> None:
+    page.goto(f"{app.url}/login")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_the_hosts_password_is_not_enough(chromium: Chromium, app: App, acme: Site) -> None:
+    """Someone of an exclusive domain who knows a password of the host's ends at single sign-on."""
+    page = chromium.first_tab
+
+    log_in_at_host(page, app, "alice@acme.example", "alice-host-pw")
+
+    page.wait_for_url(re.compile(re.escape(acme.url)))
+    assert not [cookie for cookie in chromium.context.cookies(app.url) if cookie["name"] in ("login", "session")]
+    acme.sign_in(page)
+    page.wait_for_url(f"{app.url}/report")
+    expect(page.locator("body")).to_contain_text("Signed in as alice@acme.example")
+    chromium.screenshot(page, "signed-in")
+
+
+def test_a_session_got_past_the_form(chromium: Chromium, app: App, acme: Site) -> None:
+    """A script that logs in behind the form's back, and a copied session cookie, lead to single sign-on as well."""
+    page = chromium.first_tab
+    page.goto(f"{app.url}/login")
+    page.evaluate(
+        """() => fetch("/login", {method: "POST", redirect: "manual",
+            body: new URLSearchParams({email: "alice@acme.example", password: "alice-host-pw"})})"""
+    )
+    copied = [cookie for cookie in chromium.context.cookies(app.url) if cookie["name"] in ("login", "session")]
+    assert copied
+
+    page.goto(app.report)
+    assert page.url.startswith(acme.url)
+    chromium.context.add_cookies([{"name": c["name"], "value": c["value"], "url": app.url} for c in copied])
+    page.goto(app.report)
+    assert page.url.startswith(acme.url)
+
+
+def test_what_a_script_asks_for_is_refused(chromium: Chromium, app: App, acme: Site) -> None:
+    """The protected page is not handed to a script of that session either."""
+    page = chromium.first_tab
+    page.goto(f"{app.url}/login")
+
+    status, text = page.evaluate(
+        """async () => {
+            const body = new URLSearchParams({email: "alice@acme.example", password: "alice-host-pw"});
+            const answer = await fetch("/login", {method: "POST", body});
+            return [answer.status, await answer.text()];
+        }"""
+    )
+
+    assert status == 401
+    assert "Signed in" not in text
+    chromium.forgive("status of 401")
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [("it1@acme.example", "it1-host-pw"), ("zoe@freelance.example", "zoe-host-pw")],
+    ids=["excluded", "elsewhere"],
+)
+def test_the_host_decides_about_others(chromium: Chromium, app: App, email: str, password: str) -> None:
+    """An excluded person, and one of no exclusive domain, reach the protected page by the host's own login."""
+    page = chromium.first_tab
+
+    log_in_at_host(page, app, email, password)
+
+    page.wait_for_url(f"{app.url}/report")
+    expect(page.locator("body")).to_contain_text(f"Signed in as {email}")
+
+
+def test_nobody_is_the_hosts_to_send_away(chromium: Chromium, app: App) -> None:
+    """Someone who is not signed in at all meets the host's own login page."""
+    page = chromium.first_tab
+
+    page.goto(app.report)
+
+    assert page.url == f"{app.url}/login"
+    chromium.screenshot(page, "host-login")
+
+
+def test_from_the_hosts_login_page_to_single_sign_on(chromium: Chromium, app: App, acme: Site) -> None:
+    """Someone without a password at the host follows the link on its login page."""
+    page = chromium.first_tab
+    page.goto(f"{app.url}/login")
+
+    page.get_by_role("link", name="Sign in with your organization").click()
+    page.wait_for_url(re.compile(re.escape(acme.url)))
+    acme.sign_in(page)
+    page.wait_for_url(f"{app.url}/")
+    page.get_by_role("link", name="The report").click()
+
+    expect(page.locator("body")).to_contain_text("Signed in as alice@acme.example")

@@ -1,0 +1,212 @@
+"""The demo and the dev IdP as processes, and the demo's app by itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import httpx
+import pytest
+from tests.cli.conftest import Call
+
+from sso_middleware.cli.demo_app import FIRST_REPORT, STYLE, demo_app
+from sso_middleware.principal import Principal
+
+ADA = Principal("acme", "Acme <Inc>", "key", "ada@acme.example", "Ada", "<b>Lovelace</b>", roles=("admin", '"><i>'))
+
+
+class Form(HTMLParser):
+    """The first form of a page: its action and its fields."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.action = ""
+        self.fields: dict[str, str] = {}
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form" and not self.action:
+            self.action = values["action"]
+        if tag == "input" and "name" in values:
+            self.fields[values["name"]] = values.get("value", "")
+
+
+@contextmanager
+def running(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """A command as a process of its own, killed at the end if it did not end by itself."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SSO_")}
+    command = [sys.executable, "-c", "from sso_middleware.cli import main; main()", *arguments]
+    with subprocess.Popen(
+        command, cwd=cwd, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def address_in(process: subprocess.Popen[str]) -> str:
+    """The address that it prints once it listens."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if match := re.search(r"http://[a-z0-9.]+:[0-9]+", line):
+            return match[0]
+    raise AssertionError(process.stderr.read() if process.stderr else "no address")
+
+
+def post_form(browser: httpx.Client, page: httpx.Response, **fields: str) -> httpx.Response:
+    form = Form(page.text)
+    return browser.post(page.url.join(unescape(form.action)), data=form.fields | fields, follow_redirects=True)
+
+
+def test_the_demo_works_from_start_to_stop(tmp_path: Path) -> None:
+    """Open the one address, sign in, see the report that was asked for, sign out; SIGTERM ends it cleanly."""
+    with running("demo", "--port", "0", "--idp-port", "0", "--data", "data", cwd=tmp_path) as process:
+        url = address_in(process)
+        with httpx.Client(headers={"Accept": "text/html"}) as browser:
+            front = browser.get(url)
+            assert "Sign in" in front.text
+            sign_in = browser.get(url + FIRST_REPORT, follow_redirects=True)
+            assert sign_in.url.host == "localhost"
+            posting = post_form(browser, sign_in, person="ada")
+            report = post_form(browser, posting)
+            assert str(report.url) == url + FIRST_REPORT
+            assert "Ada Lovelace" in report.text
+            assert "admin" in report.text
+            signed_out = post_form(browser, report)
+            assert signed_out.status_code == 200
+            assert signed_out.url.path == "/sso/signed-out"
+            assert browser.get(url + FIRST_REPORT).status_code == 303
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    assert output.endswith("Stopped.\n")
+    assert (tmp_path / "data" / ".gitignore").read_text() == "*\n"
+
+
+def test_a_second_start_keeps_settings_and_records(tmp_path: Path) -> None:
+    """What was changed in the demo's sso.toml stays; Ctrl-C ends it with code 0."""
+    secrets = []
+    for _ in range(2):
+        with running("demo", "--port", "0", "--idp-port", "0", "--data", "data", cwd=tmp_path) as process:
+            address_in(process)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (0, "")
+        secrets.append((tmp_path / "data" / "sso.toml").read_text())
+    assert secrets[0] == secrets[1]
+
+
+@pytest.mark.parametrize("option", ["--port", "--idp-port"])
+def test_a_taken_port_is_told(call: Call, option: str) -> None:
+    """Which one, and what to do; with code 2 and nothing left behind."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = call("demo", *{"--port": "0", "--idp-port": "0", option: port}.__iter__(), "--data", "data")
+    assert result.exit_code == 2
+    assert f"Port {port} can't be used" in result.stderr
+    assert option in result.stderr
+    assert not Path("data").exists()
+
+
+def test_a_data_directory_that_can_t_be_written_is_told(call: Call, folder: Path) -> None:
+    """A file in its place: code 2, in words."""
+    (folder / "data").mkdir()
+    (folder / "data" / "idp.xml").mkdir()
+    result = call("demo", "--port", "0", "--idp-port", "0", "--data", "data")
+    assert result.exit_code == 2
+    assert "can't be written to" in result.stderr
+
+
+def test_the_dev_idp_writes_its_metadata(folder: Path) -> None:
+    """For the connection of the app that is being developed; its page names that connection."""
+    (folder / "acme.xml").unlink()
+    with running("dev-idp", "--port", "0", "--metadata-file", "acme.xml", cwd=folder) as process:
+        url = address_in(process)
+        assert (folder / "acme.xml").read_text() == httpx.get(f"{url}/metadata").text
+        assert "http://127.0.0.1:8000/sso/acme/metadata" in httpx.get(url).text
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_the_dev_idp_says_what_is_wrong(call: Call, folder: Path) -> None:
+    """A taken port is a wrong call; no connection is something wrong found."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = call("dev-idp", "--port", str(taken.getsockname()[1]))
+    assert (result.exit_code, "taken" in result.stderr) == (2, True)
+    (folder / "sso.toml").write_text((folder / "sso.toml").read_text().partition("[[")[0])
+    assert call("dev-idp", "--port", "0").exit_code == 1
+
+
+# The app by itself
+
+
+def get(path: str, query: str = "", principal: Principal | None = None) -> tuple[str, dict[str, str], str]:
+    environ: dict[str, object] = {
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SCRIPT_NAME": "/app",
+        "sso.principal": principal,
+        "sso.csrf_token": 'token">',
+    }
+    setup_testing_defaults(environ)
+    answer: list[tuple[str, dict[str, str]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
+        answer.append((status, dict(headers)))
+        return lambda data: None
+
+    result = validator(demo_app)(environ, start_response)
+    body = b"".join(result)
+    result.close()  # type: ignore[attr-defined]  # wsgiref.validate's iterator has one
+    return (*answer[0], body.decode())
+
+
+def test_the_app_greets_everybody() -> None:
+    """The front page is for anybody, and leads to a report."""
+    status, headers, html = get("/")
+    assert status == "200 OK"
+    assert 'href="/app/reports?region=north&amp;quarter=Q3"' in html
+    assert "<form" not in html
+    assert "style-src 'sha256-" in headers["Content-Security-Policy"]
+    assert f"<style>{STYLE}</style>" in html
+
+
+def test_the_app_shows_who_it_was_told() -> None:
+    """WEB-016: name, organization and roles, escaped, and a form that signs out."""
+    _, _, html = get("/reports", "region=south&quarter=Q1", ADA)
+    assert "South region, Q1" in html
+    assert "Ada &lt;b&gt;Lovelace&lt;/b&gt;" in html
+    assert "Acme &lt;Inc&gt;" in html
+    assert "&quot;&gt;&lt;i&gt;" in html
+    assert 'action="/app/sso/logout"' in html
+    assert Form(html).fields == {"csrf_token": 'token">'}
+    assert "Open the reports" in get("/", principal=ADA)[2]
+
+
+@pytest.mark.parametrize("query", ["", "region=<i>&quarter=<i>", "region=north&region=south", "%ff=%ff"])
+def test_the_app_takes_any_query(query: str) -> None:
+    """What it does not know it answers with the first report."""
+    status, _, html = get("/reports", query, ADA)
+    assert status == "200 OK"
+    assert "North region, Q3" in html
+    assert "<i>" not in html
+
+
+def test_the_app_has_other_answers() -> None:
+    """No such page; and nobody signed in, where somebody opened the reports to all."""
+    assert get("/nowhere")[0] == "404 Not Found"
+    assert "Nobody is signed in" in get("/reports")[2]
