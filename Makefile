@@ -34,8 +34,11 @@ lint: $(VENV)/.for-tests
 	@$(BIN)/mypy --no-error-summary $(wildcard src tests examples benchmarks)
 	@$(BIN)/lint-imports --no-cache --no-logo >$(VENV)/.lint-imports 2>&1 || { cat $(VENV)/.lint-imports; exit 1; }
 
-long: $(VENV)/.for-tests
+long: $(VENV)/.for-tests .venvs/oldest/.installed
 	@scripts/install-test-servers
+	@echo "== the stores, on the oldest SQLAlchemy"
+	@PYTHONPATH=.venvs/oldest $(BIN)/python -m pytest -q tests/stores
+	@echo "== the slow tests"
 	@$(BIN)/python -m pytest -q -m slow
 
 bench: $(VENV)/.for-tests
@@ -76,4 +79,9 @@ $(VENV)/.for-docs: $(VENV)/.package requirements/docs.txt
 
 $(VENV)/.for-releases: $(VENV)/.package requirements/release.txt
 	@$(INSTALL) --require-hashes -r requirements/release.txt
+	@touch $@
+
+.venvs/oldest/.installed: requirements/oldest.txt | $(VENV)/bin/python
+	@rm -rf .venvs/oldest
+	@$(INSTALL) --no-deps --target .venvs/oldest --require-hashes -r requirements/oldest.txt
 	@touch $@

@@ -30,7 +30,8 @@ PASSWORDS = {
         ("zoe@freelance.example", "zoe-host-pw"),  # has nothing to do with it
     )
 }
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title><h1>{{ title }}</h1>
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,">
+<title>{{ title }}</title><h1>{{ title }}</h1>
 {% if email %}<p>Signed in as {{ email }}.</p>
 {% elif title == "Log in" %}<p role="alert">{{ problem }}</p><form method="post" action="/login">
 <label>E-mail <input name="email" type="email" autocomplete="username"></label>

@@ -34,7 +34,8 @@ COOKIE = "login"
 FOR_GOOD = "; Path=/; HttpOnly; SameSite=Lax"
 signer = URLSafeTimedSerializer(os.environ.get("APP_SECRET_KEY") or secrets.token_urlsafe(48), salt="login")
 
-PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{body}</html>'
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,">
+<title>{title}</title><h1>{title}</h1>{body}</html>"""
 LOGIN = """<p role="alert">{problem}</p><form method="post" action="/login">
 <label>E-mail <input name="email" type="email" autocomplete="username"></label>
 <label>Password <input name="password" type="password" autocomplete="current-password"></label>

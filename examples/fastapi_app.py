@@ -13,7 +13,8 @@ from fastapi.responses import HTMLResponse
 
 from sso_middleware import Principal, SSOMiddleware, current_principal
 
-PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{body}</html>'
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,">
+<title>{title}</title><h1>{title}</h1>{body}</html>"""
 REPORT = """<p>Signed in as {name} ({email}).</p><p>You asked for: <code>{query}</code></p>
 <form method="post" action="/sso/logout"><input type="hidden" name="csrf_token" value="{csrf_token}">
 <button>Sign out</button></form>"""

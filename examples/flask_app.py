@@ -9,7 +9,8 @@ from flask import Flask, render_template_string, request
 
 from sso_middleware import SSOMiddleware, current_principal
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{{ title }}</title><h1>{{ title }}</h1>
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,">
+<title>{{ title }}</title><h1>{{ title }}</h1>
 {% if principal %}<p>Signed in as {{ principal.name }} ({{ principal.email }}).</p>
 <p>You asked for: <code>{{ query }}</code></p>
 <form method="post" action="/sso/logout"><input type="hidden" name="csrf_token" value="{{ csrf_token }}">

@@ -13,7 +13,8 @@ from sso_middleware import SSOMiddleware, current_principal
 if TYPE_CHECKING:
     from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-PAGE = '<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{body}</html>'
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,">
+<title>{title}</title><h1>{title}</h1>{body}</html>"""
 HOME = PAGE.format(title="Welcome", body='<p>Everybody may read this. <a href="/report?year=2026">The report</a></p>')
 REPORT = """<p>Signed in as {name} ({email}).</p><p>You asked for: <code>{query}</code></p>
 <form method="post" action="/sso/logout"><input type="hidden" name="csrf_token" value="{csrf_token}">

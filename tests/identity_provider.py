@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from lxml import etree
 from signxml.signer import XMLSigner
@@ -60,6 +60,10 @@ class Signer:
 
     private_key: PrivateKey = field(repr=False)
     certificate: str
+
+    @property
+    def private_pem(self) -> str:
+        return self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     @property
     def certificate_body(self) -> str:

@@ -84,6 +84,30 @@ def test_one_holder_works_at_a_time(store: SqlStore) -> None:
     assert run_once(store, "two", NOW + LEASE_LASTS) == 1
 
 
+def test_a_run_from_cron_frees_the_lease(store: SqlStore) -> None:
+    """The next minute's run is another process, and must not wait for the lease of this one to run out."""
+    run_once(store, "cron at 12:00", NOW)
+    add_ended(store, 1)
+    assert run_once(store, "cron at 12:01", NOW) == 1
+
+
+def test_a_run_from_cron_leaves_the_lease_of_another(store: SqlStore) -> None:
+    """Who is at work keeps the lease, whoever else asks."""
+    assert store.claim_lease(LEASE, "one", NOW, NOW + LEASE_LASTS)
+    run_once(store, "cron", NOW)
+    assert not store.claim_lease(LEASE, "two", NOW, NOW + LEASE_LASTS)
+
+
+def test_the_thread_keeps_its_lease(store: SqlStore) -> None:
+    """Of many processes the same one goes on; the others do nothing in the meantime."""
+    clock = TickingClock()
+    keeping = Housekeeping(store, clock, interval_seconds=SOON)
+    keeping.ensure_running()
+    clock.wait_for_reads(2)
+    keeping.stop()
+    assert not store.claim_lease(LEASE, "another", NOW, NOW + LEASE_LASTS)
+
+
 def test_the_thread_works_again_and_again(store: SqlStore) -> None:
     """From `ensure_running` until `stop`, at each interval."""
     add_ended(store, 3)

@@ -8,6 +8,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.identity_provider import IdentityProvider
 from tests.world import SECRET
@@ -125,15 +126,19 @@ def test_starlette_and_flask_take_it_as_their_own(settings: Settings) -> None:
     """`add_middleware`, and `app.wsgi_app = …`."""
     from flask import Flask
     from starlette.applications import Starlette
-    from starlette.testclient import TestClient
 
     starlette = Starlette()
     starlette.add_middleware(SSOMiddleware, settings=settings)
     flask = Flask(__name__)
     flask.wsgi_app = SSOMiddleware(flask.wsgi_app, settings)  # type: ignore[method-assign]  # Flask's documented way
 
-    with TestClient(starlette, base_url="https://app.example") as client:
-        assert client.get("/").status_code == 503
+    async def ask() -> int:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(starlette), base_url="https://app.example"
+        ) as client:
+            return (await client.get("/")).status_code
+
+    assert asyncio.run(ask()) == 503
     assert flask.test_client().get("/", base_url="https://app.example").status_code == 503
 
 

@@ -8,7 +8,7 @@ from django.urls import path
 
 from sso_middleware import current_principal
 
-PAGE = Engine().from_string("""<!doctype html><html lang="en"><meta charset="utf-8">
+PAGE = Engine().from_string("""<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,">
 <title>{{ title }}</title><h1>{{ title }}</h1>
 {% if principal %}<p>Signed in as {{ principal.name }} ({{ principal.email }}).</p>
 <p>You asked for: <code>{{ query }}</code></p>

@@ -29,10 +29,19 @@ BATCHES = 200
 
 
 def run_once(store: Store, holder: str, now: datetime) -> int:
-    """Delete what has ended by `now`; how many records went. 0 also if another holder has the lease.
+    """Delete what has ended by `now`; how many records went. 0 also while another holder has the lease.
 
-    `holder` is a name that no other process has. Raises StoreUnavailable.
+    For cron: afterwards the lease is free again. `holder` is a name that no other process has.
+    Raises StoreUnavailable.
     """
+    try:
+        return _work(store, holder, now)
+    finally:
+        # Held until now is free. Another's lease is refused to us, and so stays as it is.
+        store.claim_lease(LEASE, holder, now, now)
+
+
+def _work(store: Store, holder: str, now: datetime) -> int:
     if not store.claim_lease(LEASE, holder, now, now + LEASE_LASTS):
         return 0
     deleted = 0
@@ -94,7 +103,8 @@ class _Worker(threading.Thread):
 
     def _try_once(self) -> None:
         try:
-            deleted = run_once(self._store, self._holder, self._clock())
+            # The lease stays ours, so that of many processes the same one goes on.
+            deleted = _work(self._store, self._holder, self._clock())
         except StoreError as error:
             logger.warning("housekeeping could not reach the store, and will try again: %s", error)
         except Exception:

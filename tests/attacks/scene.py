@@ -29,6 +29,7 @@ class Scene:
     idp: IdentityProvider
     service_provider: ServiceProvider
     request_id: str | None
+    requested_at: datetime
     now: datetime
     email: str = "ada@acme.example"
     victim: str = "boss@acme.example"
@@ -37,7 +38,7 @@ class Scene:
     def expected(self) -> Expected | None:
         if self.request_id is None:
             return None
-        return Expected(request_id=self.request_id, issued_at=self.now - timedelta(seconds=30))
+        return Expected(request_id=self.request_id, issued_at=self.requested_at)
 
     @property
     def impostor(self) -> IdentityProvider:
@@ -138,6 +139,7 @@ def default_scene() -> Scene:
             "https://app.example.com/sso/acme/metadata", "https://app.example.com/sso/acme/acs"
         ),
         request_id="_request-of-ours",
+        requested_at=NOW - timedelta(seconds=30),
         now=NOW,
     )
 

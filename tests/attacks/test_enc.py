@@ -150,7 +150,7 @@ ATTACKS: tuple[Attack, ...] = (
     cut("ENC-002", "wrapped key", "decryption_failed", flip(KEY_VALUE, 5), genuine=GCM, trust=OPTIONAL),
     enc("ENC-003", "3DES", "encryption_algorithm_not_allowed", sealed("tripledes", sign_response=True)),
     enc("ENC-003", "RSA 1.5", "encryption_algorithm_not_allowed", sealed("aes256-gcm", "rsa-1_5", sign_response=True)),
-    cut("ENC-005", "plain inside", "assertion_misplaced", plain_inside, genuine=GCM, trust=OPTIONAL),
+    cut("ENC-005", "plain inside", "encryption_malformed", plain_inside, genuine=GCM, trust=OPTIONAL),
     cut("ENC-006", "under Response", "schema_violated", put(STRAY, "."), genuine=GCM, trust=OPTIONAL),
     cut("ENC-006", "in Status", "schema_violated", put(STRAY, "samlp:Status"), genuine=GCM, trust=OPTIONAL),
     enc("ENC-006", "in Extensions", "schema_violated", lambda scene: scene.respond(extensions_xml=STRAY, **GCM)),

@@ -210,7 +210,7 @@ ATTACKS: tuple[Attack, ...] = (
     Attack(
         "SIG-010",
         "no issuer",
-        "signature_misplaced",
+        "schema_violated",
         lambda scene: scene.respond_as(scene.impostor, issuer=None, response_issuer=None),
     ),
     Attack(

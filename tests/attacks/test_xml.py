@@ -191,7 +191,7 @@ ATTACKS: tuple[Attack, ...] = (
         cut("XML-020", f"two of {path.partition(':')[2]}", "schema_violated", doubled(path))
         for path in ("saml:Subject", "saml:Conditions")
     ),
-    cut("XML-020", "two of Issuer", "signature_misplaced", doubled("saml:Issuer")),
+    cut("XML-020", "two of Issuer", "schema_violated", doubled("saml:Issuer")),
     cut("XML-020", "two of NameID", "schema_violated", doubled("saml:Subject/saml:NameID")),
     cut("XML-020", "two of Status", "schema_violated", doubled_status),
     cut("XML-020", "out of order", "schema_violated", signed_again(swapped_children)),

@@ -31,14 +31,20 @@ metadata_file = "acme.xml"
 Call = Callable[..., Result]
 
 
+@pytest.fixture(scope="session")
+def idp_metadata() -> str:
+    """A dev IdP's; making its key takes a while."""
+    return DevIdP({}, base_url="http://localhost:8001").metadata()
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, idp_metadata: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: settings with one connection, and its metadata. No SSO_* variables."""
     for name in [name for name in os.environ if name.startswith("SSO_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sso.toml").write_text(SETTINGS + ACME)
-    (tmp_path / "acme.xml").write_text(DevIdP({}, base_url="http://localhost:8001").metadata())
+    (tmp_path / "acme.xml").write_text(idp_metadata)
     return tmp_path
 
 

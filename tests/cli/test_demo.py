@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import unescape
 from html.parser import HTMLParser
@@ -96,17 +96,16 @@ def test_the_demo_works_from_start_to_stop(tmp_path: Path) -> None:
     assert (tmp_path / "data" / ".gitignore").read_text() == "*\n"
 
 
-def test_a_second_start_keeps_settings_and_records(tmp_path: Path) -> None:
-    """What was changed in the demo's sso.toml stays; Ctrl-C ends it with code 0."""
-    secrets = []
-    for _ in range(2):
-        with running("demo", "--port", "0", "--idp-port", "0", "--data", "data", cwd=tmp_path) as process:
-            address_in(process)
-            process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
-        assert (process.returncode, errors) == (0, "")
-        secrets.append((tmp_path / "data" / "sso.toml").read_text())
-    assert secrets[0] == secrets[1]
+def test_the_demo_s_settings_are_yours(folder: Path) -> None:
+    """What you changed in its sso.toml stays, and is used; Ctrl-C ends it with code 0."""
+    text = (folder / "sso.toml").read_text().replace("acme.xml", "idp.xml")
+    (folder / "sso.toml").write_text(f'protect = ["/"]\n{text}')
+    with running("demo", "--port", "0", "--idp-port", "0", "--data", ".", cwd=folder) as process:
+        assert httpx.get(address_in(process), headers={"Accept": "text/html"}).status_code == 303
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    assert (folder / "sso.toml").read_text() == f'protect = ["/"]\n{text}'
 
 
 @pytest.mark.parametrize("option", ["--port", "--idp-port"])
@@ -114,7 +113,7 @@ def test_a_taken_port_is_told(call: Call, option: str) -> None:
     """Which one, and what to do; with code 2 and nothing left behind."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = call("demo", *{"--port": "0", "--idp-port": "0", option: port}.__iter__(), "--data", "data")
+        result = call("demo", "--port", "0", "--idp-port", "0", option, port, "--data", "data")
     assert result.exit_code == 2
     assert f"Port {port} can't be used" in result.stderr
     assert option in result.stderr
@@ -165,7 +164,7 @@ def get(path: str, query: str = "", principal: Principal | None = None) -> tuple
     setup_testing_defaults(environ)
     answer: list[tuple[str, dict[str, str]]] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
+    def start_response(status: str, headers: list[tuple[str, str]], _: object = None, /) -> Callable[[bytes], object]:
         answer.append((status, dict(headers)))
         return lambda data: None
 

@@ -17,6 +17,7 @@ from tests.servers import clean_environment
 from tests.visitor import NAVIGATION, way_out
 
 from sso_middleware import Settings
+from sso_middleware.cli import main
 
 README = ROOT / "README.md"
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(#[\w-]+)?\)")
@@ -92,14 +93,11 @@ def test_what_a_page_names_exists(page: Path) -> None:
     assert set(_MAKE.findall(_code_of(text))) <= targets
 
 
-@pytest.mark.parametrize("command", sorted({name for page in PAGES for name in _OWN_COMMAND.findall(page.read_text())}))
-def test_an_own_command_exists(command: str) -> None:
+def test_every_own_command_exists() -> None:
     """Each `sso-middleware …` that a page tells people to run is one."""
-    program = (
-        f"import sys; sys.argv = ['sso-middleware', {command!r}, '--help']; import sso_middleware.cli as c; c.main()"
-    )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 0, result.stderr
+    named = {command for page in PAGES for command in _OWN_COMMAND.findall(_code_of(page.read_text()))}
+    assert named
+    assert named <= set(main.commands)
 
 
 def _code_of(text: str) -> str:

@@ -410,7 +410,7 @@ def test_a_hook_that_fails_lets_nobody_in(world: World) -> None:
 
 def test_a_hook_that_answers_nonsense_lets_nobody_in(world: World) -> None:
     """A forgotten return is not a yes."""
-    world.hooks.decision = lambda identity: None  # type: ignore[arg-type, return-value]  # what a host might do
+    world.hooks.decision = lambda identity: None  # type: ignore[assignment, return-value]  # what a host might do
 
     assert world.post_response(world.log_in("/report")).status == 503
     assert world.codes == ["hook_failed"]

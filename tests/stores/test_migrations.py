@@ -149,13 +149,14 @@ def test_a_start_on_an_unmigrated_postgresql_names_the_command(empty_postgres_ur
         assert inspect(connection).get_table_names() == []
 
 
-def test_a_newer_database_is_refused(database_url: str) -> None:
+def test_a_newer_database_is_refused(empty_database_url: str) -> None:
     """A revision that we don't know is neither used nor touched, at start or by command."""
-    with connected(database_url) as connection:
+    migrate_database(empty_database_url)
+    with connected(empty_database_url) as connection:
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     for act in (prepare_database, migrate_database):
         with pytest.raises(SchemaOutdated, match=r"9999.*newer version"):
-            act(database_url)
+            act(empty_database_url)
 
 
 def all_at_once(script: str, url: str, count: int) -> list[int]:

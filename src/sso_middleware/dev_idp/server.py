@@ -54,6 +54,8 @@ def serve(
 
 def listen(port: int) -> socket.socket:
     """A listening socket on loopback. Raises ConfigurationError, in words, if the port can't be had."""
+    if port not in range(65536):
+        raise ConfigurationError(f"there is no port {port}: ports go up to 65535")
     try:
         return socket.create_server((ADDRESS, port))
     except OSError as error:
@@ -62,8 +64,6 @@ def listen(port: int) -> socket.socket:
                 f"port {port} is taken: stop what listens there, or choose another port for the dev IdP"
             ) from error
         raise ConfigurationError(f"the dev IdP can't listen on port {port}: {error.strerror}") from error
-    except OverflowError as error:
-        raise ConfigurationError(f"there is no port {port}: ports go up to 65535") from error
 
 
 def make_idp_server(idp: DevIdP, listener: socket.socket) -> BaseWSGIServer:

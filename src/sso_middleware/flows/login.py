@@ -75,7 +75,9 @@ async def leave(
         expires_at=now + site.settings.login_timeout,
     )
     key = await call(site.own_keys.get, "signing", now)
-    message = build_authn_request(
+    # Through `call` although it touches nothing: pysaml2 takes a second to import, the first time.
+    message = await call(
+        build_authn_request,
         request_id=login_request.id,
         service_provider=connection.service_provider,
         identity_provider=connection.trust.identity_provider,

@@ -1,0 +1,166 @@
+"""Verifying a signature: the pinned keys, the algorithms, and the bytes that are handed on."""
+
+from __future__ import annotations
+
+import base64
+from copy import deepcopy
+from datetime import timedelta
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from lxml import etree
+from signxml.verifier import XMLVerifier
+from tests.attacks.surgery import edited
+from tests.identity_provider import IdentityProvider, KeyKind, find_one
+from tests.saml.conversation import EMAIL, IDP, NOW, refusal, respond, verify
+
+from sso_middleware.errors import CanonicalizationFailed, SignatureInvalid
+from sso_middleware.saml import signature
+from sso_middleware.saml.signature import verify_signature
+
+MORE = "http://www.w3.org/2001/04/xmldsig-more#"
+BOTH = {"sign_response": True, "sign_assertion": True}
+
+
+def provider(kind: KeyKind) -> IdentityProvider:
+    return IdentityProvider(kind=kind, key=kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithm", "digest"),
+    [
+        ("rsa2048", "rsa-sha256", "sha256"),
+        ("rsa2048", "rsa-sha384", "sha384"),
+        ("rsa2048", "rsa-sha512", "sha512"),
+        ("p256", "ecdsa-sha256", "sha256"),
+        ("p384", "ecdsa-sha384", "sha384"),
+        ("p384", "ecdsa-sha512", "sha512"),
+    ],
+)
+def test_each_algorithm_of_the_table(kind: KeyKind, algorithm: str, digest: str) -> None:
+    """RSA and ECDSA with SHA-256 and better; the same message under another key is refused."""
+    idp = provider(kind)
+    message = respond(idp, signature_algorithm=algorithm, digest_algorithm=digest, **BOTH)
+    assert verify(message, identity_provider=idp.describe()).name_id.value == EMAIL
+    assert refusal(message) == "signature_invalid"
+
+
+def test_any_of_several_pinned_keys_will_do() -> None:
+    """During a rollover the provider signs with the old key or the new one, of whatever kind."""
+    new = IdentityProvider(kind="p256", key="new")
+    both = IDP.describe(new)
+    assert verify(respond(), identity_provider=both).name_id.value == EMAIL
+    assert verify(respond(new), identity_provider=both).name_id.value == EMAIL
+
+
+def test_sha1_is_believed_until_its_date_and_no_longer() -> None:
+    """An exception has an end (SIG-016), and without one there is none."""
+    sha1 = respond(signature_algorithm="rsa-sha1", digest_algorithm="sha1")
+    assert refusal(sha1) == "algorithm_not_allowed"
+    assert refusal(sha1, sha1_until=NOW) == "algorithm_not_allowed"
+    assert refusal(sha1, sha1_until=NOW + timedelta(seconds=1)) == "accepted"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"signature_algorithm": "rsa-sha1"}, {"digest_algorithm": "sha1"}], ids=["signature", "digest"]
+)
+def test_half_of_sha1_is_sha1(changes: dict[str, str]) -> None:
+    """A weak digest under a strong signature proves nothing either (SIG-017)."""
+    message = respond(**changes)
+    assert refusal(message) == "algorithm_not_allowed"
+    assert refusal(message, sha1_until=NOW + timedelta(days=1)) == "accepted"
+
+
+@pytest.mark.parametrize("path", ["ds:Signature", "saml:Assertion/ds:Signature"])
+def test_every_signature_that_is_there_must_verify(path: str) -> None:
+    """A broken signature is refused although the other one would do (SIG-007)."""
+
+    def break_it(root: etree._Element) -> None:
+        value = find_one(root, f"{path}/ds:SignatureValue")
+        octets = bytearray(base64.b64decode(value.text or ""))
+        octets[5] ^= 1
+        value.text = base64.b64encode(octets).decode()
+
+    assert refusal(edited(respond(**BOTH), break_it)) == ("signature_invalid" if path == "ds:Signature" else "digest_mismatch")
+    assert refusal(edited(respond(), break_it) if "/" in path else respond()) == ("signature_invalid" if "/" in path else "accepted")
+
+
+def test_what_was_changed_after_signing_is_told_apart() -> None:
+    """A good signature over another content is a digest mismatch (SIG-005)."""
+    assert refusal(respond().replace(EMAIL.encode(), b"boss@acme.example")) == "digest_mismatch"
+
+
+def test_ecdsa_is_r_and_s_and_not_der() -> None:
+    """XML Signature 6.4.3 has one encoding; ASN.1 in its place is refused, and so is any other length."""
+    idp = provider("p256")
+    assert isinstance(idp.signer.private_key, EllipticCurvePrivateKey)
+
+    def as_der(root: etree._Element) -> None:
+        value = find_one(root, "saml:Assertion/ds:Signature/ds:SignatureValue")
+        raw = base64.b64decode(value.text or "")
+        assert len(raw) == 64
+        der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+        value.text = base64.b64encode(der).decode()
+
+    message = respond(idp)
+    assert refusal(message, identity_provider=idp.describe()) == "accepted"
+    assert refusal(edited(message, as_der), identity_provider=idp.describe()) == "signature_invalid"
+
+
+def test_the_prefixes_of_exclusive_canonicalization_are_kept() -> None:
+    """`InclusiveNamespaces PrefixList="xs"`, as Okta sends it, on both signatures (SIG-036)."""
+    message = respond(inclusive_prefixes=("xs",), **BOTH)
+    assert message.count(b'PrefixList="xs"') >= 2
+    assert verify(message).attributes[0].values == (EMAIL,)
+
+
+def test_the_text_around_a_signature_is_signed() -> None:
+    """A line break behind the Signature belongs to what was signed, and must not go with it."""
+    indented = respond().replace(b"</ds:Signature>", b"</ds:Signature>\n  ")
+    assert refusal(indented) == "digest_mismatch"
+
+    root = etree.fromstring(respond(sign_assertion=False))
+    assertion = find_one(root, "saml:Assertion")
+    assertion[0].tail = "\n  "
+    from tests.identity_provider import sign
+
+    xml = etree.tostring(assertion).decode().replace(
+        "</saml:Issuer>\n  ", '</saml:Issuer>\n  <ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#" Id="placeholder"/>\n  '
+    )
+    signed = etree.fromstring(sign(xml, IDP.signer))
+    canonical = verify_signature(deepcopy(signed), keys=IDP.describe().keys, allow_sha1=False)
+    assert b"</saml:Issuer>\n  \n  <saml:Subject>" in canonical
+
+
+def test_what_is_handed_on_is_what_was_signed() -> None:
+    """Exactly the bytes whose digest matched: the element without its Signature, canonical; as signxml sees it too."""
+    root = etree.fromstring(respond())
+    assertion = find_one(root, "saml:Assertion")
+    theirs = XMLVerifier().verify(etree.tostring(assertion), x509_cert=IDP.certificate, expect_references=1)
+    ours = verify_signature(assertion, keys=IDP.describe().keys, allow_sha1=False)
+    assert not isinstance(theirs, list)
+    assert ours == theirs.signed_data
+    assert b"Signature" not in ours
+
+
+def test_without_a_key_nothing_verifies() -> None:
+    """No key of the message's own is ever taken."""
+    assertion = find_one(etree.fromstring(respond()), "saml:Assertion")
+    with pytest.raises(SignatureInvalid):
+        verify_signature(assertion, keys=(), allow_sha1=True)
+
+
+def test_what_can_t_be_canonicalized_is_refused() -> None:
+    """libxml2 gives up on a relative namespace; the gate would not have let it in (XSW-018)."""
+    root = etree.fromstring(respond().replace(b"<ds:SignedInfo", b'<ds:SignedInfo xmlns:x="1"'))
+    with pytest.raises(CanonicalizationFailed):
+        verify_signature(find_one(root, "saml:Assertion"), keys=IDP.describe().keys, allow_sha1=False)
+
+
+def test_an_empty_canonical_form_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a canonicalizer ever answer with nothing, nothing is proved by it (CVE-2025-66568)."""
+    assertion = find_one(etree.fromstring(respond()), "saml:Assertion")
+    monkeypatch.setattr(signature.etree, "tostring", lambda *args, **options: b"")
+    with pytest.raises(CanonicalizationFailed):
+        verify_signature(assertion, keys=IDP.describe().keys, allow_sha1=False)
