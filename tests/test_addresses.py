@@ -134,6 +134,7 @@ def test_case_makes_no_other_person() -> None:
         "bob@localhost",
         "b" * 65 + "@tenant-b.example",
         "bob@" + "a." * 150 + "example",
+        "b" * 64 + "@" + "a." * 92 + "example",
         "bob@tenant-b.example" + " " * 100_000,
     ],
 )
@@ -165,3 +166,8 @@ def test_whatever_comes_is_read_exactly_or_refused(text: str) -> None:
     assert email.address.isascii()
     assert email.address == f"{email.local}@{email.domain}" == email.address.lower()
     assert read_email(email.address) == email
+
+
+def test_the_longest_address_is_read() -> None:
+    """254 characters, of which 64 before the @ (RFC 5321 4.5.3.1)."""
+    assert len(read_email("b" * 64 + "@" + "a." * 91 + "example").address) == 254

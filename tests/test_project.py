@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -207,3 +208,13 @@ def test_every_module_says_what_it_decides() -> None:
     """Each module with code in it opens with a docstring."""
     silent = [name(path) for path in modules(PACKAGE) if path.read_text() and not ast.get_docstring(parsed(path))]
     assert silent == []
+
+
+def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
+    """Templates, migrations and the typing marker are installed along with the code."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {str(path.relative_to(ROOT / "src")) for path in tracked_files() if path.is_relative_to(PACKAGE)}
+    assert wanted <= packed

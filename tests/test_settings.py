@@ -296,6 +296,7 @@ def test_a_prefix_has_no_trailing_slash() -> None:
         "zyxwvutsrqponmlkjihgfedcba9876543210",
         "aaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbbbbbcd",
         "00112233001122330011223300112233001",
+        "abacbcabcbacabbcacbabcaacbbcabacbbca",
         "…newest, signs……newest, signs…",
     ],
 )

@@ -17,7 +17,6 @@ from .errors import EmailInvalid
 # beyond ASCII (RFC 6531) look alike too easily, and databases fold them together ("ı" and "i").
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LONGEST_LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
-_LONGEST_DOMAIN = 253  # RFC 1035 2.3.4, as text
 _LONGEST_ADDRESS = 254  # RFC 5321 4.5.3.1.3, less the angle brackets
 
 
@@ -36,8 +35,6 @@ def normalise_domain(text: str) -> str:
 
     Raises ValueError, without the text, for anything but a plain name of two labels or more.
     """
-    if len(text) > _LONGEST_DOMAIN:
-        raise ValueError("is too long for a domain name")
     try:
         domain = idna.encode(_lower(text), strict=True, std3_rules=True).decode("ascii")
     except UnicodeError as error:  # idna's own errors are subclasses

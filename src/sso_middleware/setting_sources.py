@@ -62,7 +62,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"{path}: can't be read ({error.strerror}); {CONFIG_VARIABLE} names it") from None
+        raise ConfigurationError(f"{path}: can't be read ({error.strerror}): is {CONFIG_VARIABLE} right?") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:

@@ -66,6 +66,7 @@ class SSO:
         sealer = Sealer(secret_keys)
         own_keys = OwnKeys(store, sealer, common_name=settings.host, supplied=_supplied_keys(settings))
         own_keys.check()
+        store.close()  # a server that forks its workers now must not share a connection among them
         self.settings = settings
         self.identity_headers = IdentityHeaders(settings.strip_headers)
         self.site = Site(

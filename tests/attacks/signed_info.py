@@ -72,14 +72,20 @@ def set_transforms(*transforms: str) -> Callable[[Element, Element], None]:
 
 
 def md5_signed(scene: Scene, root: Element) -> None:
+    md5_digest(scene, root)
+    signature = signature_of(assertion_in(root))
+    find_one(signature, ".//ds:SignatureMethod").set("Algorithm", RSA_MD5)
+    sign_info_again(signature, scene.idp.signer, algorithm=hashes.MD5())
+
+
+def md5_digest(scene: Scene, root: Element) -> None:
     assertion = assertion_in(root)
     signature = signature_of(assertion)
-    find_one(signature, ".//ds:SignatureMethod").set("Algorithm", RSA_MD5)
     find_one(signature, ".//ds:DigestMethod").set("Algorithm", MD5)
     canonical = etree.tostring(without_signature(assertion), method="c14n", exclusive=True)
     digest = hash_of(hashes.MD5(), canonical)
     find_one(signature, ".//ds:DigestValue").text = base64.b64encode(digest).decode()
-    sign_info_again(signature, scene.idp.signer, algorithm=hashes.MD5())
+    sign_info_again(signature, scene.idp.signer)
 
 
 XSLT = (
@@ -140,6 +146,11 @@ def set_uri(uri: Callable[[Element], str]) -> Callable[[Element, Element], None]
 def second_reference(assertion: Element, signature: Element) -> None:
     reference = find_one(signature, ".//ds:Reference")
     reference.addnext(deepcopy(reference))
+
+
+def parameter_of_enveloped(assertion: Element, signature: Element) -> None:
+    prefixes = etree.SubElement(find_one(signature, ".//ds:Transform"), f"{{{EXCLUSIVE_C14N}}}InclusiveNamespaces")
+    prefixes.set("PrefixList", "xs")
 
 
 def drop_uri(assertion: Element, signature: Element) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -106,6 +107,17 @@ def plain_inside(scene: Scene, root: Element) -> None:
     wrapper[:] = [assertion_in(etree.fromstring(scene.respond(email=scene.victim)))]
 
 
+def without_key(scene: Scene, root: Element) -> None:
+    remove(find_one(root, ".//{*}EncryptedKey/.."))
+
+
+def two_keys(scene: Scene, root: Element) -> None:
+    """The attacker's own key beside the genuine one: which would be taken?"""
+    key = deepcopy(find_one(root, ".//{*}EncryptedKey"))
+    key.set("Id", "_second-key")
+    find_one(root, "saml:EncryptedAssertion").append(key)
+
+
 def encrypted_id(scene: Scene, root: Element) -> None:
     """The NameID of an unsigned assertion replaced by one that the attacker encrypted for us."""
     data = find_one(etree.fromstring(sealed("aes256-gcm")(scene)), ".//{*}EncryptedData")
@@ -151,6 +163,8 @@ ATTACKS: tuple[Attack, ...] = (
     enc("ENC-003", "3DES", "encryption_algorithm_not_allowed", sealed("tripledes", sign_response=True)),
     enc("ENC-003", "RSA 1.5", "encryption_algorithm_not_allowed", sealed("aes256-gcm", "rsa-1_5", sign_response=True)),
     cut("ENC-005", "plain inside", "encryption_malformed", plain_inside, genuine=GCM, trust=OPTIONAL),
+    cut("ENC-005", "no key", "encryption_malformed", without_key, genuine=GCM, trust=OPTIONAL),
+    cut("ENC-005", "two keys", "encryption_malformed", two_keys, genuine=GCM, trust=OPTIONAL),
     cut("ENC-006", "under Response", "schema_violated", put(STRAY, "."), genuine=GCM, trust=OPTIONAL),
     cut("ENC-006", "in Status", "schema_violated", put(STRAY, "samlp:Status"), genuine=GCM, trust=OPTIONAL),
     enc("ENC-006", "in Extensions", "schema_violated", lambda scene: scene.respond(extensions_xml=STRAY, **GCM)),

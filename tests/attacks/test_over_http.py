@@ -7,7 +7,6 @@ honest answer to the very same request still signs the person in.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,13 +39,14 @@ TABLES: dict[str, tuple[Attack, ...]] = {
     "ENC": test_enc.ATTACKS,
 }
 
-# The flow asks the store before the rules compare: a request that we don't wait on is refused as such.
+# The flow reads a body up to a limit only, and asks the store before the rules compare.
 FLOW_CODES = {
     "RPL-006 unknown request": "login_request_unknown",
     "RPL-006 the same, signed": "login_request_unknown",
     "RPL-006 in the Response only": "login_request_unknown",
     "RPL-007 unknown request": "login_request_unknown",
     "RPL-007 in the Response only": "login_request_unknown",
+    "XML-015 10 MB of text": "body_too_large",
 }
 
 
@@ -95,6 +95,8 @@ def faults_of(world: World, attack: Attack) -> Iterator[str]:
         yield f"{attack}: the app was reached"
     if world.codes != [expected]:
         yield f"{attack}: events {world.codes}, expected {expected}"
+    if "no-store" not in answer.headers.get("Cache-Control", ""):
+        yield f"{attack}: the refusal may be stored"
     if any(secret in answer.text for secret in (login.scene.email, login.scene.victim)):
         yield f"{attack}: the page tells who was meant"
     if attack.solicited:
@@ -131,27 +133,21 @@ def test_every_attack_is_refused_over_http(make_world: MakeWorld, row_class: str
 
 
 def test_rpl_002_the_same_assertion_in_a_new_envelope_is_a_replay(world: World) -> None:
-    """The assertion is claimed, not the Response around it."""
+    """The assertion is claimed, not the Response around it: before anybody finishes, and ever after."""
     login = begin(world)
     message = login.scene.respond()
-    start = message.index(b"<saml:Assertion")
-    assertion = message[start : message.index(b"</samlp:Response>")].decode()
-    assert login.post(message).status == 303
     shape = login.scene.idp.shape(
         login.scene.service_provider, request_id=login.scene.request_id, email=login.scene.email, now=world.now
     )
-    world.events.clear()
-    again = login.post(render_response(shape, assertion).encode())
-    assert again.status == 403
-    assert world.codes[0] in {"assertion_replayed", "login_request_unknown"}
+    enveloped_anew = render_response(shape, assertion_of(message)).encode()
+    first = login.browser.post(world.acs_url, {"SAMLResponse": form_value(message)}, cross_site=True)
+    assert first.status == 303
+    again = login.browser.post(world.acs_url, {"SAMLResponse": form_value(enveloped_anew)}, cross_site=True)
+    assert (again.status, world.codes) == (403, ["assertion_replayed"])
 
-    unsolicited = world.idp.unsolicited(world.acs_url, world.entity_id, "ada@acme.example", now=world.now)
-    xml = base64.b64decode(unsolicited["SAMLResponse"])
-    world.events.clear()
-    assert world.post_response({"SAMLResponse": form_value(xml)}, world.browser()).status == 303
-    enveloped_anew = xml.replace(b"<samlp:Response ", b'<samlp:Response Consent="urn:x" ')
-    assert world.post_response({"SAMLResponse": form_value(enveloped_anew)}, world.browser()).status == 403
-    assert world.codes[-1] == "assertion_replayed"
+
+def assertion_of(message: bytes) -> str:
+    return message[message.index(b"<saml:Assertion") : message.index(b"</samlp:Response>")].decode()
 
 
 def test_rpl_003_eight_workers_claim_an_assertion_once(database_url: str, world: World) -> None:
@@ -210,14 +206,14 @@ def test_pro_041_a_status_message_is_never_markup(world: World) -> None:
         ("bob@other.example", "email_outside_domains"),
         ("bob@sub.acme.example", "email_outside_domains"),
         ("bob@acme.example.evil.example", "email_outside_domains"),
-        ("bob@xn--acme-example.example", "email_outside_domains"),
+        ("bob@xn--bcher-kva.example", "email_outside_domains"),
         ("bob@\u0430cme.example", "email_outside_domains"),
         ("bob@acme.example.", "email_invalid"),
         ('"bob@other.example"@acme.example', "email_invalid"),
         ("bob@other.example@acme.example", "email_invalid"),
         ("bob\uff20acme.example", "email_invalid"),
         ("bob(acme)@acme.example", "email_invalid"),
-        ("bob@acme.example\n", "email_invalid"),
+        ("bob\n@acme.example", "email_invalid"),
         ("@acme.example", "email_invalid"),
     ],
 )
@@ -286,8 +282,6 @@ def test_a_response_signed_anew_by_the_thief_is_refused(make_world: MakeWorld) -
         now=world.now,
         sign_response=True,
     )
-    message = login.scene.respond()
-    assertion = message[message.index(b"<saml:Assertion") : message.index(b"</samlp:Response>")].decode()
-    stolen = sign(render_response(shape, assertion), login.scene.impostor.signer)
+    stolen = sign(render_response(shape, assertion_of(login.scene.respond())), login.scene.impostor.signer)
     answer = login.post(stolen.encode())
     assert (answer.status, world.codes) == (403, ["signature_invalid"])

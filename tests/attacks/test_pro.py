@@ -149,7 +149,12 @@ ATTACKS: tuple[Attack, ...] = (
     *(said("PRO-035", value, "version_unsupported", assertion_version=value) for value in ("1.1", "2.1", "")),
     relative("PRO-036", "stale", "stale", issued_at=after(-20 * MINUTE)),
     relative("PRO-036", "future", "not_yet_valid", issued_at=after(BEYOND_LEEWAY)),
+    Attack("PRO-036", "stale and unsolicited", "stale", lambda scene: scene.respond(
+        issued_at=scene.now - 8 * MINUTE), solicited=False),
     relative("PRO-037", "stale", "stale", assertion_issued_at=after(-20 * MINUTE)),
+    Attack("PRO-037", "stale and unsolicited", "stale", lambda scene: scene.respond(
+        assertion_issued_at=scene.now - 8 * MINUTE), solicited=False),
+    relative("PRO-037", "authenticated in the future", "not_yet_valid", authn_instant=after(BEYOND_LEEWAY)),
     relative("PRO-037", "future", "not_yet_valid", assertion_issued_at=after(BEYOND_LEEWAY)),
     relative("PRO-037", "before the request", "stale", assertion_issued_at=after(-timedelta(seconds=151))),
     said("PRO-038", "refused, with an assertion", "status_contradicted", status=("Responder", "AuthnFailed")),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 from tests.attacks.scene import (
@@ -37,9 +39,11 @@ from tests.attacks.signed_info import (
     dropping_subject,
     forge_name_id,
     hmac_output_length,
+    md5_digest,
     md5_signed,
     move_signature,
     on_signed_info,
+    parameter_of_enveloped,
     second_digest,
     second_reference,
     second_signature_with_xslt,
@@ -234,6 +238,7 @@ ATTACKS: tuple[Attack, ...] = (
     said("SIG-016", "sha1", "algorithm_not_allowed", signature_algorithm="rsa-sha1", digest_algorithm="sha1"),
     said("SIG-017", "sha1 digest", "algorithm_not_allowed", digest_algorithm="sha1"),
     cut("SIG-018", "md5", "algorithm_not_allowed", md5_signed),
+    cut("SIG-018", "md5 digest", "algorithm_not_allowed", md5_digest),
     said("SIG-020", "inclusive", "canonicalization_not_allowed", c14n_algorithm=INCLUSIVE_C14N),
     cut(
         "SIG-020",
@@ -268,6 +273,7 @@ ATTACKS: tuple[Attack, ...] = (
     cut("SIG-025", "enveloped twice", "transform_not_allowed", on_signed_info(set_transforms(ENVELOPED, ENVELOPED))),
     cut("SIG-025", "base64", "transform_not_allowed", on_signed_info(set_transforms(ENVELOPED, DS + "base64"))),
     cut("SIG-025", "wrong order", "transform_not_allowed", on_signed_info(set_transforms(EXCLUSIVE_C14N, ENVELOPED))),
+    cut("SIG-025", "parameter of enveloped", "transform_not_allowed", on_signed_info(parameter_of_enveloped)),
     cut("SIG-026", "empty URI", "reference_not_allowed", on_signed_info(set_uri(lambda assertion: ""))),
     cut("SIG-026", "no URI", "reference_not_allowed", on_signed_info(drop_uri)),
     cut("SIG-027", "two references", "reference_not_allowed", on_signed_info(second_reference)),
@@ -405,3 +411,16 @@ def test_an_elliptic_key_is_accepted(kind: str) -> None:
     idp = IdentityProvider(kind=kind)  # type: ignore[arg-type]  # one of KeyKind
     scene = replace(default_scene(), idp=idp)
     assert verify(scene, scene.respond(**BOTH_SIGNED)).name_id.value == scene.email
+
+
+def test_an_ecdsa_value_in_asn1_is_refused() -> None:
+    """XML Signature 6.4.3 allows r and s end to end only: another spelling of a good signature is refused."""
+    scene = replace(default_scene(), idp=IdentityProvider(kind="p256"))
+
+    def in_asn1(scene: Scene, root: Element) -> None:
+        value = find_one(root, ".//ds:SignatureValue")
+        raw = base64.b64decode(value.text or "")
+        asn1 = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
+        value.text = base64.b64encode(asn1).decode()
+
+    check_refused(cut("SIG-006", "ASN.1", "signature_invalid", in_asn1), scene)

@@ -113,6 +113,21 @@ def element_in(path: str) -> Callable[[Scene, Element], None]:
     return signed_again(edit)
 
 
+def text_after(path: str) -> Callable[[Scene, Element], None]:
+    def edit(scene: Scene, assertion: Element) -> None:
+        find_one(assertion, path).tail = scene.victim
+
+    return signed_again(edit)
+
+
+def text_in_envelope(scene: Scene, root: Element) -> None:
+    find_one(root, "samlp:Status").tail = scene.victim
+
+
+def without_id(scene: Scene, root: Element) -> None:
+    del root.attrib["ID"]
+
+
 def doubled(path: str) -> Callable[[Scene, Element], None]:
     """A second copy of a child that there may be only one of."""
 
@@ -156,6 +171,8 @@ ATTACKS: tuple[Attack, ...] = (
         scene.respond(), f">{scene.email}</", f"><![CDATA[{scene.email}]]></")),
     cut("XML-010", "NameID", "schema_violated", element_in("saml:Subject/saml:NameID")),
     cut("XML-010", "AttributeValue", "schema_violated", element_in(".//saml:AttributeValue")),
+    cut("XML-010", "between elements", "schema_violated", text_after("saml:Subject")),
+    cut("XML-010", "between elements of the envelope", "schema_violated", text_in_envelope),
     Attack("XML-011", "UTF-16", "encoding_not_allowed", recoded(lambda text: text.encode("utf-16"))),
     Attack("XML-011", "UTF-16 without mark", "encoding_not_allowed", recoded(lambda text: text.encode("utf-16-le"))),
     Attack("XML-011", "UTF-7", "encoding_not_allowed", recoded(
@@ -197,6 +214,7 @@ ATTACKS: tuple[Attack, ...] = (
     cut("XML-020", "out of order", "schema_violated", signed_again(swapped_children)),
     said("XML-021", "digit first", "id_invalid", response_id="1response"),
     said("XML-021", "digit first in the assertion", "id_invalid", assertion_id="1assertion"),
+    cut("XML-021", "absent", "attribute_required", without_id),
     said("XML-021", "space", "id_invalid", response_id="_a b"),
 )  # fmt: skip
 

@@ -28,6 +28,7 @@ from tests.attacks.wrapping import (
     evil_twin,
     failure_as_decoy,
     failure_with_assertion,
+    insert,
     nested_in,
     same_id_twin,
     second_signature,
@@ -64,6 +65,7 @@ CLASSIC: tuple[Attack, ...] = (
     cut("XSW-020", "before", "too_many_assertions", xsw3),
     cut("XSW-020", "after", "too_many_assertions", unsigned_twin_after),
     cut("XSW-022", "Extensions", "assertion_misplaced", conceal_signed("in Extensions")),
+    cut("XSW-022", "foreign element", "schema_violated", conceal_signed("in a foreign element")),
     cut("XSW-022", "StatusDetail", "assertion_misplaced", conceal_signed("in StatusDetail")),
     cut("XSW-022", "SubjectConfirmationData", "assertion_misplaced", conceal_signed("in SubjectConfirmationData")),
     cut("XSW-022", "AttributeValue", "assertion_misplaced", conceal_signed("in AttributeValue")),
@@ -162,6 +164,18 @@ def unsigned_lookalike(scene: Scene, root: Element) -> None:
     assertion_in(root).addprevious(evil)
 
 
+def lookalike_in_extensions(scene: Scene, root: Element) -> None:
+    evil = evil_twin(scene, assertion_in(root))
+    evil.tag = "{urn:oasis:names:tc:SAML:1.0:assertion}Assertion"
+    insert(evil, root, "in Extensions")
+
+
+def foreign_with_our_id(scene: Scene, root: Element) -> None:
+    """Something else under the very ID that the genuine signature refers to."""
+    stranger = etree.Element("{urn:mine}Thing", ID=str(assertion_in(root).get("ID")))
+    insert(stranger, root, "in Extensions")
+
+
 OTHERS: tuple[Attack, ...] = (
     *(
         cut("XSW-009", f"evil {'first' if first else 'last'}", "signature_misplaced",
@@ -186,6 +200,7 @@ OTHERS: tuple[Attack, ...] = (
     Attack("XSW-025", "assertion put in", "status_contradicted", on_failure(failure_with_assertion)),
     Attack("XSW-025", "decoy", "signature_malformed", on_failure(failure_as_decoy)),
     said("XSW-015", "Response and Assertion", "duplicate_id", response_id="_same", assertion_id="_same"),
+    cut("XSW-015", "foreign element with our ID", "attribute_not_allowed", foreign_with_our_id),
     *(
         cut("XSW-016", f"{label} of the {where}", "attribute_not_allowed", with_attribute(path, name, "_evil"))
         for where, path in {"response": ".", "assertion": "saml:Assertion"}.items()
@@ -212,6 +227,7 @@ OTHERS: tuple[Attack, ...] = (
     Attack("XSW-019", "Assertion elsewhere", "schema_violated", renamed("saml:Assertion", SAMLP)),
     Attack("XSW-019", "Signature in none", "schema_violated", renamed("saml:Assertion/ds:Signature", "")),
     Attack("XSW-019", "Signature elsewhere", "schema_violated", renamed("saml:Assertion/ds:Signature", SAMLP)),
+    cut("XSW-019", "look-alike in Extensions", "schema_violated", lookalike_in_extensions),
     cut("XSW-019", "look-alike in front", "schema_violated", unsigned_lookalike),
 )  # fmt: skip
 

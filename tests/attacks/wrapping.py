@@ -165,6 +165,8 @@ def insert(guest: Element, root: Element, place: str) -> None:
         find_one(root, "samlp:Status").append(wrap_in(samlp("StatusDetail"), guest))
     elif place == "in Extensions":
         insert_before(wrap_in(samlp("Extensions"), guest), find_one(root, "samlp:Status"))
+    elif place == "in a foreign element":
+        insert(wrap_in("{urn:mine}Wrapper", guest), root, "in Extensions")
     elif place == "in SubjectConfirmationData":
         find_one(root, ".//saml:SubjectConfirmationData").append(guest)
     elif place == "in AttributeValue":

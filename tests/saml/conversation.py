@@ -23,9 +23,7 @@ LEEWAY = timedelta(seconds=120)
 EMAIL = "ada@acme.example"
 
 IDP = IdentityProvider()
-SERVICE_PROVIDER = ServiceProvider(
-    "https://app.example.com/sso/acme/metadata", "https://app.example.com/sso/acme/acs"
-)
+SERVICE_PROVIDER = ServiceProvider("https://app.example.com/sso/acme/metadata", "https://app.example.com/sso/acme/acs")
 EXPECTED = Expected("_request-of-ours", NOW - timedelta(seconds=30))
 
 

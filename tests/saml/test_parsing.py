@@ -172,9 +172,7 @@ def test_a_refusal_quotes_nothing_of_the_document() -> None:
 
 def test_a_comment_is_for_metadata_and_splits_no_text() -> None:
     """Where comments are allowed, the text around one is whole (CVE-2017-11427)."""
-    root = parse_untrusted(
-        b"<a>b<!-- <c> -->d</a>", max_bytes=100, max_elements=9, max_depth=9, allow_comments=True
-    )
+    root = parse_untrusted(b"<a>b<!-- <c> -->d</a>", max_bytes=100, max_elements=9, max_depth=9, allow_comments=True)
     assert root.text == "bd"
     assert parse("<a><!-- --><!DOCTYPE b></a>", allow_comments=True) == "doctype_not_allowed"
 

@@ -20,6 +20,7 @@ from sso_middleware.stores.database import (
     make_engine,
     read_database_url,
 )
+from sso_middleware.stores.migrate import prepare_database
 from sso_middleware.stores.records import Session
 from sso_middleware.stores.sql import SqlStore
 
@@ -52,6 +53,15 @@ def test_a_wrong_address_is_told_in_words(url: str, words: str) -> None:
     """Each says what to write instead, at start, and never repeats a password."""
     with pytest.raises(ConfigurationError, match=words) as refused:
         SqlStore(url)
+    assert "hunter2" not in told(refused.value)
+
+
+def test_a_missing_driver_is_told_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL without its extra: the message says what to install, and not with which password."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    url = "postgresql+psycopg://sso:hunter2@127.0.0.1/x"
+    with pytest.raises(ConfigurationError, match=r"pip install .*sso-middleware\[postgres\]") as refused:
+        prepare_database(url)
     assert "hunter2" not in told(refused.value)
 
 

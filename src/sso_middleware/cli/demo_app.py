@@ -60,19 +60,23 @@ _HEADERS = [
     ("Content-Type", "text/html; charset=utf-8"),
     (
         "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; frame-ancestors 'none';"
-        " base-uri 'none'",
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; form-action 'self';"
+        " frame-ancestors 'none'; base-uri 'none'",
     ),
     ("X-Content-Type-Options", "nosniff"),
 ]
 
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Cpath fill='%230f6b5c' d='M2 9h3v5H2zm4.5-4h3v9h-3zM11 2h3v12h-3z'/%3E%3C/svg%3E"
+)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} · Meridian Reports</title>
-<link rel="icon" href="data:,">
+<link rel="icon" href="{icon}">
 <style>{style}</style>
 </head>
 <body>
@@ -166,7 +170,7 @@ def _page(environ: WSGIEnvironment, title: str, body: str) -> str:
     if person is not None:
         token = str(environ.get("sso.csrf_token") or "")
         account = _ACCOUNT.format(root=_root(environ), csrf_token=escape(token), name=escape(person.name))
-    return _PAGE.format(title=escape(title), style=STYLE, root=_root(environ), account=account, body=body)
+    return _PAGE.format(title=escape(title), style=STYLE, icon=_ICON, root=_root(environ), account=account, body=body)
 
 
 def _person(environ: WSGIEnvironment) -> Principal | None:

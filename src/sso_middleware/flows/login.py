@@ -9,7 +9,7 @@ from ..calling import Call
 from ..connections import Connection
 from ..errors import ConnectionDisabled, EmailInvalid, NotSetUp, UnknownConnection
 from ..saml.authn_request import build_authn_request
-from ..saml.bindings import FormPost
+from ..saml.bindings import FormPost, Outgoing
 from ..stores.records import LoginPurpose, LoginRequest
 from ..tokens import new_saml_id, new_token
 from ..web import Reply, Request, see_other
@@ -76,7 +76,7 @@ async def leave(
     )
     key = await call(site.own_keys.get, "signing", now)
     # Through `call` although it touches nothing: pysaml2 takes a second to import, the first time.
-    message = await call(
+    message: Outgoing = await call(
         build_authn_request,
         request_id=login_request.id,
         service_provider=connection.service_provider,
