@@ -38,6 +38,7 @@ from tests.response_shape import (
 from tests.xml_encryption import encrypted_assertion
 
 from sso_middleware.saml import parties
+from sso_middleware.saml.certificates import read_certificate
 from sso_middleware.saml.parties import BINDING_POST, BINDING_REDIRECT, ServiceProvider
 
 KeyKind = Literal["rsa2048", "rsa1024", "p256", "p384"]
@@ -250,8 +251,6 @@ class IdentityProvider:
 
     def describe(self, *others: IdentityProvider) -> parties.IdentityProvider:
         """This provider as our SAML layer sees it; `others` lend their keys (a rollover)."""
-        from sso_middleware.saml.certificates import read_certificate
-
         slo = (parties.Endpoint(BINDING_REDIRECT, self.slo_url),) if self.slo_url else ()
         return parties.IdentityProvider(
             entity_id=self.entity_id,

@@ -39,6 +39,8 @@ class SSOError(Exception):
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail or self.public_message)
         self.detail = detail or self.public_message
+        self.connection_id: str | None = None
+        """Which connection it is about, once somebody knows."""
 
     @property
     def sentence(self) -> str:

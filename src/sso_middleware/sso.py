@@ -19,6 +19,7 @@ from .flows import finishing, gate, login, logout, receiving, refusing, sessions
 from .flows.identity_headers import IdentityHeaders
 from .flows.own_keys import OwnKeys
 from .flows.paths import is_ambiguous, is_below
+from .flows.reporting import about
 from .flows.site import Site
 from .hooks import Hooks, has_host_user
 from .housekeeping import Housekeeping
@@ -94,8 +95,7 @@ class SSO:
                 return await self._our_page(request, call)
             return await gate.guard(self.site, request, call)
         except Exception as error:  # nothing may open a door: what is not understood is refused
-            connection_id, _ = self._page_of(request)
-            return await refusing.refuse(self.site, request, call, refusing.wrap(error), connection_id)
+            return await refusing.refuse(self.site, request, call, refusing.wrap(error))
 
     async def is_still_live(self, decision: PassThrough, call: Call) -> bool:
         """Whether the session behind a long answer (a websocket, an event stream) goes on."""
@@ -138,7 +138,9 @@ class SSO:
         is_own = not self.settings.shared_acs and connection_id is not None
         if page == "acs" and (is_shared or is_own):
             _check_method(method, "POST")
-            return await receiving.receive_response(self.site, request, call, connection_id)
+            known = connection_id if self.site.connections.get(connection_id or "") else None
+            with about(known):
+                return await receiving.receive_response(self.site, request, call, connection_id)
         if page == "metadata" and (is_shared or connection_id is not None):
             _check_method(method, "GET")
             return await self._metadata(connection_id, call)

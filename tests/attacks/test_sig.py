@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding
-from lxml import etree
+from tests.attacks.forged_keys import HMAC_SHA1, HMAC_SHA256, as_der, as_impostor, as_pem, hmac_signed, key_info
 from tests.attacks.scene import (
     ASSERTION_SIGNED,
     BOTH_SIGNED,
@@ -55,8 +52,8 @@ from tests.attacks.signed_info import (
 )
 from tests.attacks.surgery import ENVELOPED, Element, assertion_in, ds, remove, signature_of
 from tests.attacks.trap import Trap
-from tests.identity_provider import IdentityProvider, LenientSigner, find_one
-from tests.response_shape import DS, EXCLUSIVE_C14N, SAMLP, render_assertion, render_response
+from tests.identity_provider import IdentityProvider, find_one
+from tests.response_shape import DS, EXCLUSIVE_C14N, SAMLP
 
 from sso_middleware.errors import CertificateUnusable, MessageRefused
 from sso_middleware.saml.certificates import read_certificate
@@ -64,8 +61,6 @@ from sso_middleware.saml.metadata import read_idp_metadata
 
 INCLUSIVE_C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 WITH_COMMENTS = EXCLUSIVE_C14N + "WithComments"
-HMAC_SHA1 = "http://www.w3.org/2000/09/xmldsig#hmac-sha1"
-HMAC_SHA256 = "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"
 DSIG11 = "http://www.w3.org/2009/xmldsig11#"
 
 
@@ -105,44 +100,6 @@ def flip_signature_value(scene: Scene, root: Element) -> None:
     value = find_one(root, ".//ds:SignatureValue")
     text = value.text or ""
     value.text = ("B" if text[0] == "A" else "A") + text[1:]
-
-
-def hmac_signed(algorithm: str, key_of: Callable[[str], bytes]) -> Callable[[Scene], bytes]:
-    """What a verifier believes that takes the public certificate for an HMAC's secret."""
-
-    def build(scene: Scene) -> bytes:
-        shape = scene.idp.shape(scene.service_provider, request_id=scene.request_id, email=scene.victim, now=scene.now)
-        signer = LenientSigner(signature_algorithm=algorithm, c14n_algorithm=EXCLUSIVE_C14N)
-        signed = signer.sign(etree.fromstring(render_assertion(shape)), key=key_of(scene.idp.certificate))
-        return render_response(shape, etree.tostring(signed, encoding="unicode")).encode()
-
-    return build
-
-
-def as_pem(certificate: str) -> bytes:
-    return certificate.encode()
-
-
-def as_der(certificate: str) -> bytes:
-    return x509.load_pem_x509_certificate(certificate.encode()).public_bytes(Encoding.DER)
-
-
-def key_info(xml: str) -> Callable[[Scene], bytes]:
-    """The impostor's signature, with a KeyInfo that leads to his key."""
-
-    def build(scene: Scene) -> bytes:
-        root = etree.fromstring(scene.respond_as(scene.impostor))
-        info = find_one(root, ".//ds:KeyInfo")
-        for child in list(info):
-            info.remove(child)
-        info.append(etree.fromstring(xml))
-        return etree.tostring(root)
-
-    return build
-
-
-def as_impostor(signed: Mapping[str, bool]) -> Callable[[Scene], bytes]:
-    return lambda scene: scene.respond_as(scene.impostor, **signed)
 
 
 ATTACKS: tuple[Attack, ...] = (

@@ -27,7 +27,7 @@ SERVICE_PROVIDER = ServiceProvider("https://app.example.com/sso/acme/metadata", 
 EXPECTED = Expected("_request-of-ours", NOW - timedelta(seconds=30))
 
 
-def respond(idp: IdentityProvider = IDP, **changes: Any) -> bytes:
+def respond(idp: IdentityProvider = IDP, /, **changes: Any) -> bytes:
     """An honest answer to EXPECTED, but for `changes` (fields of `ResponseShape`)."""
     setting: dict[str, Any] = {"request_id": EXPECTED.request_id, "email": EMAIL, "now": NOW}
     return idp.respond(SERVICE_PROVIDER, **(setting | changes)).xml
@@ -55,8 +55,7 @@ def refusal(xml: bytes, **setting: Any) -> str:
     try:
         verify(xml, **setting)
     except MessageRefused as error:
-        assert EMAIL not in str(error)
-        return error.code
+        return error.code if EMAIL not in str(error) else f"{error.code}, and it names the person"
     return "accepted"
 
 

@@ -250,7 +250,7 @@ PREFIXES = f"<ec:InclusiveNamespaces xmlns:ec='{EXC_C14N}' PrefixList='xs'/>"
         (add(f"{TRANSFORMS}/ds:Transform", "<ds:XPath>1</ds:XPath>"), "transform_not_allowed"),
         (add(f"{TRANSFORMS}/ds:Transform", PREFIXES), "transform_not_allowed"),
         (
-            lambda root: [find_one(root, TRANSFORMS).remove(each) for each in list(find_one(root, TRANSFORMS))],
+            lambda root: find_one(root, TRANSFORMS).clear(),
             "transform_not_allowed",
         ),
         (add(f"{SIGNATURE}/ds:KeyInfo", "<ds:RetrievalMethod URI='#x'/>"), "key_info_not_allowed"),

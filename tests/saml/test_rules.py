@@ -21,6 +21,7 @@ from tests.saml.conversation import (
     verify,
 )
 
+from sso_middleware.errors import DestinationMismatch
 from sso_middleware.saml.assertion import NAME_ID_PERSISTENT
 from sso_middleware.saml.parties import Expected
 
@@ -198,7 +199,7 @@ def test_another_provider_s_message_is_told_as_that() -> None:
 
 def test_a_refusal_says_what_came_and_what_was_expected() -> None:
     """In the log an admin reads both, and no line of it can be forged."""
-    with pytest.raises(Exception, match="expected 'https://app.example.com/sso/acme/acs'") as refused:
+    with pytest.raises(DestinationMismatch, match=f"expected '{ACS}'") as refused:
         verify(respond(destination="https://x.example/\n2026 INFO all is well" + "x" * 500))
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400

@@ -25,7 +25,7 @@ from .forms import csrf_token, read_own_form, refuse_frames
 from .login import leave
 from .outcome import Failed, Handle, SignedIn, handle_of, open_outcome
 from .provisioning import provision, read_identity
-from .reporting import report
+from .reporting import about, report
 from .sessions import open_session
 from .site import Site
 
@@ -37,28 +37,28 @@ async def finish_login(site: Site, request: Request, call: Call) -> Reply:
     """GET finish: sign in, or ask first, or start our own request, or say why not."""
     refuse_frames(request)
     handle, pending, connection = await _find_pending(site, request, call)
-    if pending.login_request_id is None:
-        return await _finish_unsolicited(site, request, call, handle, pending, connection)
-
-    taken = await call(
-        site.store.take_pending_login, handle.hash, await _binding_of(site, request, call, pending), site.now()
-    )
-    outcome = _signed_in(site, taken.pending)
-    return_to = taken.login_request.return_to if taken.login_request else "/"
-    reply = await _sign_in(site, request, call, connection, outcome.assertion, return_to)
-    return reply.with_cookies(handle.no_cookie(site))
+    with about(connection.id):
+        if pending.login_request_id is None:
+            return await _finish_unsolicited(site, request, call, handle, pending, connection)
+        binding = await _binding_of(site, request, call, pending)
+        taken = await call(site.store.take_pending_login, handle.hash, binding, site.now())
+        outcome = _signed_in(site, taken.pending)
+        return_to = taken.login_request.return_to if taken.login_request else "/"
+        reply = await _sign_in(site, request, call, connection, outcome.assertion, return_to)
+        return reply.with_cookies(handle.no_cookie(site))
 
 
 async def accept_unsolicited(site: Site, request: Request, call: Call) -> Reply:
     """POST finish: the person said yes to an unsolicited sign-in (`idp_initiated = "accept"`)."""
     refuse_frames(request)
     handle, pending, connection = await _find_pending(site, request, call)
-    await read_own_form(site, request, call, (handle.token,))
-    if pending.login_request_id is not None or connection.idp_initiated != "accept":
-        raise PendingLoginUnknown("this outcome does not wait for anybody's consent")
-    outcome = await _take_unsolicited(site, call, handle)
-    reply = await _sign_in(site, request, call, connection, outcome.assertion, outcome.return_to)
-    return reply.with_cookies(handle.no_cookie(site))
+    with about(connection.id):
+        await read_own_form(site, request, call, (handle.token,))
+        if pending.login_request_id is not None or connection.idp_initiated != "accept":
+            raise PendingLoginUnknown("this outcome does not wait for anybody's consent")
+        outcome = await _take_unsolicited(site, call, handle)
+        reply = await _sign_in(site, request, call, connection, outcome.assertion, outcome.return_to)
+        return reply.with_cookies(handle.no_cookie(site))
 
 
 async def _find_pending(site: Site, request: Request, call: Call) -> tuple[Handle, PendingLogin, Connection]:

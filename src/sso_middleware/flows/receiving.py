@@ -27,6 +27,7 @@ from ..web import Reply, Request, read_form, see_other
 from .forms import refuse_frames
 from .outcome import Failed, Outcome, SignedIn, new_handle, seal_outcome
 from .paths import read_own_url, read_return_to
+from .reporting import about
 from .site import Site
 
 # 256 KiB of SAMLResponse may grow threefold by percent-encoding; then comes RelayState.
@@ -43,24 +44,34 @@ async def receive_response(site: Site, request: Request, call: Call, connection_
     message = read_message(form["SAMLResponse"])
     login_request = await _login_request_of(site, call, message.envelope)
     connection = _connection_of(site, connection_id, login_request, message.envelope)
-    trust = await _trust_of(site, call, connection)
+    with about(connection.id):
+        outcome = await _verify(site, call, message, connection, login_request, form.get("RelayState"))
+        return await _wait_for_finish(site, call, connection, login_request, outcome)
 
-    outcome: Outcome
+
+async def _verify(
+    site: Site,
+    call: Call,
+    message: Message,
+    connection: Connection,
+    login_request: LoginRequest | None,
+    relay_state: str | None,
+) -> Outcome:
+    """Verify the message, and claim its assertion: nobody else can use it from then on."""
+    trust = await _trust_of(site, call, connection)
     if not message.envelope.succeeded:
-        outcome = _read_failure(site, message, connection, trust, login_request)
-    else:
-        assertion = verify_response(
-            message,
-            trust=trust,
-            service_provider=connection.service_provider,
-            expected=_expected(login_request),
-            now=site.now(),
-        )
-        if login_request is None and connection.idp_initiated == "off":
-            raise UnsolicitedRefused(f"idp_initiated of connection {connection.id!r} is off")
-        await call(site.store.claim_assertion, connection.id, assertion.id, assertion.valid_until)
-        outcome = SignedIn(assertion, _return_to_of(site, form.get("RelayState")))
-    return await _wait_for_finish(site, call, connection, login_request, outcome)
+        return _read_failure(site, message, connection, trust, login_request)
+    assertion = verify_response(
+        message,
+        trust=trust,
+        service_provider=connection.service_provider,
+        expected=_expected(login_request),
+        now=site.now(),
+    )
+    if login_request is None and connection.idp_initiated == "off":
+        raise UnsolicitedRefused(f"idp_initiated of connection {connection.id!r} is off")
+    await call(site.store.claim_assertion, connection.id, assertion.id, assertion.valid_until)
+    return SignedIn(assertion, _return_to_of(site, relay_state))
 
 
 async def _login_request_of(site: Site, call: Call, envelope: Envelope) -> LoginRequest | None:

@@ -43,7 +43,7 @@ def wrap(error: Exception) -> SSOError:
     return InternalError(f"unexpected {type(error).__name__}")
 
 
-async def refuse(site: Site, request: Request, call: Call, error: SSOError, connection_id: str | None = None) -> Reply:
+async def refuse(site: Site, request: Request, call: Call, error: SSOError) -> Reply:
     """The refusal, recorded under the reference that the person sees."""
     reference = new_reference()
     await report(
@@ -51,7 +51,7 @@ async def refuse(site: Site, request: Request, call: Call, error: SSOError, conn
         request,
         call,
         error.code,
-        connection_id=connection_id,
+        connection_id=error.connection_id,
         reference=reference,
         detail={"why": error.detail, "path": request.path},
     )

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from ..calling import Call
-from ..errors import HookFailed, StoreError
+from ..errors import HookFailed, SSOError, StoreError
 from ..events import Event
 from ..web import Request
 from .site import Site
@@ -29,6 +30,16 @@ async def ask_host(call: Call, hook: Callable[P, Awaitable[T] | T], *args: P.arg
     except Exception as error:
         log.error("hook %s raised %s\n%s", _name_of(hook), type(error).__name__, stack_of(error))
         raise HookFailed(f"the hook {_name_of(hook)} raised {type(error).__name__}") from None
+
+
+@contextmanager
+def about(connection_id: str | None) -> Iterator[None]:
+    """Note on an error that passes which connection it is about, for the event."""
+    try:
+        yield
+    except SSOError as error:
+        error.connection_id = error.connection_id or connection_id
+        raise
 
 
 async def report(

@@ -257,8 +257,5 @@ def read_time(text: str) -> datetime:
 
 
 def find_one(element: Element, path: str) -> Element:
-    """The one element at this path, which the table requires."""
-    found = element.find(path, NAMESPACES)
-    if found is None:
-        raise LookupError(path)
-    return found
+    """The element at this path, which the table requires."""
+    return next(element.iterfind(path, NAMESPACES))
