@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from werkzeug.datastructures import Headers
 
 from .calling import Call, Clock, system_clock
 from .connections import Connections, our_side, read_connections
-from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
+from .errors import CertificateUnusable, ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
 from .flows import finishing, gate, login, logout, receiving, refusing, sessions
 from .flows.identity_headers import IdentityHeaders
 from .flows.own_keys import OwnKeys
@@ -201,11 +201,21 @@ def _check_hooks(settings: Settings, connections: Connections, hooks: Hooks) -> 
 
 
 def _supplied_keys(settings: Settings) -> dict[KeyPurpose, KeyPair]:
+    """The host's own keys, if it gave any. Raises ConfigurationError about both at once."""
+    given = {
+        "signing": (settings.signing_key, settings.signing_certificate),
+        "encryption": (settings.encryption_key, settings.encryption_certificate),
+    }
     supplied: dict[KeyPurpose, KeyPair] = {}
-    if settings.signing_key is not None and settings.signing_certificate is not None:
-        key = settings.signing_key.get_secret_value().encode()
-        supplied["signing"] = check_key_pair(key, settings.signing_certificate)
-    if settings.encryption_key is not None and settings.encryption_certificate is not None:
-        key = settings.encryption_key.get_secret_value().encode()
-        supplied["encryption"] = check_key_pair(key, settings.encryption_certificate)
+    problems: list[str] = []
+    for purpose in get_args(KeyPurpose):
+        key, certificate = given[purpose]
+        if key is None or certificate is None:
+            continue
+        try:
+            supplied[purpose] = check_key_pair(key.get_secret_value().encode(), certificate)
+        except CertificateUnusable as error:
+            problems.append(f"{purpose}_key: {error.detail}")
+    if problems:
+        raise ConfigurationError(*problems)
     return supplied

@@ -33,7 +33,6 @@ ELSEWHERE = {
 
 LATER = {
     "XML-013": "fuzzing against a second parser comes with the verification issue",
-    "XML-022": "nothing under saml/ writes a file at all: the test of the package's imports and calls holds that",
     "PRO-044": "no connection can demand an AuthnContext or ForceAuthn yet",
     "PRO-045": "Address is never compared: the IdP may see another side of a proxy (a decision, in rules.py)",
     "TEN-008": "domains are declared by the operator; claiming and verifying them comes with the domains issue",

@@ -268,3 +268,14 @@ def test_xml_017_a_deflate_bomb_stops_early() -> None:
     with pytest.raises(MessageRefused) as refusal:
         inflate(bomb, limit=256 * 1024)
     assert refusal.value.code == "message_too_large"
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data + b"x", lambda data: b"\xff" + data])
+def test_xml_017_what_is_inflated_is_one_whole_stream(spoil: Callable[[bytes], bytes]) -> None:
+    """A DEFLATE stream that is cut off, has something behind it, or is none, is refused."""
+    packer = zlib.compressobj(wbits=-15)
+    stream = packer.compress(b"<a/>") + packer.flush()
+    assert inflate(stream, limit=100) == b"<a/>"
+    with pytest.raises(MessageRefused) as refusal:
+        inflate(spoil(stream), limit=100)
+    assert refusal.value.code == "deflate_invalid"

@@ -68,15 +68,17 @@ def test_two_answers_in_the_same_moment(chromium: Chromium, serve: Serve, acme: 
     first, second = chromium.first_tab, chromium.new_tab()
     first.goto(f"{app.url}/report?tab=1")
     second.goto(f"{app.url}/report?tab=2")
-    held: list[Route] = []
-    chromium.context.route(re.compile(r"/sso/finish"), lambda route: held.append(route))
+    arrived: list[Route] = []
+    chromium.context.route(re.compile(r"/sso/acme/acs"), lambda route: arrived.append(route))
 
     for page in (first, second):
         acme.sign_in(page)
-    while len(held) < 2:
-        first.wait_for_timeout(20)
-    for route in reversed(held):
-        route.continue_()
+        page.wait_for_timeout(1000)
+    assert len(arrived) == 2
+    # Both are answered before either of the tabs goes on to `finish`.
+    answers = [route.fetch(max_redirects=0) for route in arrived]
+    for route, answer in reversed(list(zip(arrived, answers, strict=True))):
+        route.fulfill(response=answer)
 
     first.wait_for_url(f"{app.url}/report?tab=1")
     second.wait_for_url(f"{app.url}/report?tab=2")

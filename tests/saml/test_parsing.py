@@ -101,7 +101,7 @@ def test_inflating_stops_at_the_limit() -> None:
         inflate(deflate(b"x" * 60_000_000), limit=1000)
 
 
-@pytest.mark.parametrize("data", [b"", b"<a/>", deflate(b"<a/>")[:-1], deflate(b"<a/>") + b"x"])
+@pytest.mark.parametrize("data", [b"", b"\xff", b"<a/>", deflate(b"<a/>")[:-1], deflate(b"<a/>") + b"x"])
 def test_inflating_takes_exactly_one_stream(data: bytes) -> None:
     """Nothing is missing, and nothing follows."""
     with pytest.raises(DeflateInvalid):
