@@ -27,16 +27,15 @@ ELSEWHERE = {
     "RPL-014": f"{UNSOLICITED}::test_restart_asks_the_identity_provider_itself",
     "RPL-015": f"{LOGIN}::test_a_return_address_elsewhere_is_lost",
     "RPL-016": f"{LOGIN}::test_relay_state_decides_nothing_of_an_answer_to_us",
+    "TEN-009": "tests/flows/test_provisioning.py::test_ten_009_an_address_alone_links_nobody",
     "TEN-006": f"{LOGIN}::test_an_address_of_another_organization_is_refused",
 }
 """Rows whose test belongs to another part, and which test that is."""
 
 LATER = {
-    "XML-013": "fuzzing against a second parser comes with the verification issue",
     "PRO-044": "no connection can demand an AuthnContext or ForceAuthn yet",
     "PRO-045": "Address is never compared: the IdP may see another side of a proxy (a decision, in rules.py)",
     "TEN-008": "domains are declared by the operator; claiming and verifying them comes with the domains issue",
-    "TEN-009": "only the host's `provision` hook links accounts, and it is told nothing but the verified identity",
 }
 """Rows that nothing can be sent for yet, and why."""
 
