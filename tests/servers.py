@@ -108,7 +108,7 @@ def running(
     url: str,
     directory: Path,
     environment: Mapping[str, str] | None = None,
-    patience: float = 10,
+    patience: float = 3,
 ) -> Iterator[Process]:
     """Run `command` in `directory` until the block ends."""
     directory.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,8 @@ from tests.world import World
 from werkzeug.datastructures import Headers
 
 from sso_middleware import ASGIMiddleware, Principal, current_principal
+from sso_middleware.errors import StoreUnavailable
+from sso_middleware.stores.records import Session
 from sso_middleware.stores.sql import SqlStore
 
 
@@ -246,3 +248,143 @@ def test_a_client_that_leaves_in_the_middle_of_a_post_signs_nobody_in(asgi: Worl
     asgi.run(asgi.asgi(scope, server.receive, server.send))
 
     assert server.sent[0]["status"] == 413
+
+
+# What an app may do meanwhile
+
+
+def stream_scope(world: World, **more: Any) -> dict[str, Any]:
+    cookies = "; ".join(f"{name}={value}" for name, value in world.first_browser.cookies.items())
+    headers = Headers({"Host": "app.example", "Accept": "text/event-stream", "Cookie": cookies})
+    return world.scope("http", "https://app.example/stream", headers, method="GET", **more)
+
+
+STREAM_START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+CHUNK = {"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True}
+
+
+def test_a_message_that_comes_while_receive_is_cancelled_is_not_lost(asgi: World) -> None:
+    """Starlette's `is_disconnected` cancels at once, others after a time; the next call has the message."""
+    heard: list[Any] = []
+
+    async def stream(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send(STREAM_START)
+        while not heard:
+            asking = asyncio.ensure_future(receive())
+            asyncio.get_running_loop().call_soon(asking.cancel)
+            heard.extend(one for one in await asyncio.gather(asking, return_exceptions=True) if isinstance(one, dict))
+
+    asgi.wrap(stream)
+    asgi.sign_in()
+
+    async def run() -> None:
+        server = Server({"type": "http.disconnect"})
+        await asyncio.wait_for(asgi.asgi(stream_scope(asgi), server.receive, server.send), 10)
+
+    asgi.run(run())
+    assert heard == [{"type": "http.disconnect"}]
+
+
+def test_two_tasks_that_receive_get_each_message_once(asgi: World) -> None:
+    """As from the server itself."""
+    heard: list[str] = []
+
+    async def chat(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        heard.extend(sorted(message["text"] for message in await asyncio.gather(receive(), receive())))
+
+    asgi.wrap(chat)
+    asgi.sign_in()
+
+    open_socket(asgi, socket_scope(asgi), *({"type": "websocket.receive", "text": text} for text in "ab"))
+
+    assert heard == ["a", "b"]
+
+
+def test_an_app_that_only_sends_ends_with_the_session(asgi: World) -> None:
+    """ASGI 2.4: `send` raises OSError once the client has gone. The server hears nothing of that."""
+
+    async def stream(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send(STREAM_START)
+        try:
+            while True:
+                await send(CHUNK)
+                await asyncio.sleep(0.001)
+        except OSError:
+            raise LookupError("the framework's own word for it") from None
+
+    asgi.wrap(stream)
+    asgi.sign_in()
+
+    async def run() -> Server:
+        server = Server()
+        streaming = asyncio.ensure_future(asgi.asgi(stream_scope(asgi), server.receive, server.send))
+        while len(server.sent) < 2:
+            await asyncio.sleep(0.001)
+        asgi.wait(days=8)
+        await asyncio.wait_for(streaming, 10)
+        return server
+
+    assert asgi.run(run()).sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def test_a_websocket_is_closed_when_the_store_can_not_tell(asgi: World) -> None:
+    """Else it would stay open, unwatched, however long the session has ended."""
+    asgi.wrap(echo)
+    asgi.sign_in()
+
+    def fails(id: str) -> Session | None:
+        raise StoreUnavailable("gone")
+
+    async def run() -> Server:
+        server = Server(CONNECT)
+        socket = asyncio.ensure_future(asgi.asgi(socket_scope(asgi, ended=[]), server.receive, server.send))
+        while len(server.sent) < 2:
+            await asyncio.sleep(0.001)
+        asgi.store.get_session = fails  # type: ignore[method-assign]  # the database is gone
+        await asyncio.wait_for(socket, 10)
+        return server
+
+    assert asgi.run(run()).sent[-1]["code"] == 4401
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_nothing_more_is_sent_when_the_app_has_ended_its_answer(asgi: World, kind: str) -> None:
+    """It may work on in the background, and outlive the session: servers refuse a second end."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if kind == "http":
+            await send(STREAM_START)
+            await send({**CHUNK, "more_body": False})
+        else:
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close"})
+        asgi.wait(days=8)
+        await asyncio.sleep(0.05)
+
+    asgi.wrap(app)
+    asgi.sign_in()
+
+    async def run() -> Server:
+        server = Server(CONNECT)
+        scope = stream_scope(asgi) if kind == "http" else socket_scope(asgi)
+        await asyncio.wait_for(asgi.asgi(scope, server.receive, server.send), 10)
+        return server
+
+    assert len(asgi.run(run()).sent) == 2
+
+
+def test_the_path_is_the_one_that_the_host_reads(database_url: str) -> None:
+    """An outer middleware may have changed it, and left `raw_path` as the browser sent it."""
+    store = SqlStore(database_url)
+    world = World("asgi", "plain", store, database_url, protect=["/admin"])
+    scope = world.scope("http", "https://app.example/v1/%61dmin", Headers({"Host": "app.example"}), method="GET")
+    server = Server({"type": "http.request", "body": b""})
+
+    world.run(world.asgi({**scope, "path": "/admin"}, server.receive, server.send))
+
+    assert server.sent[0]["status"] == 401
+    world.close()
+    store.close()

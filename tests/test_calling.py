@@ -54,6 +54,21 @@ def test_an_exception_comes_through(fn: str) -> None:
         asyncio.run(CallCooperatively(1)(failing))
 
 
+def test_a_plain_function_that_raises_stop_iteration_is_not_waited_for() -> None:
+    """No Future can carry it (bpo-26221): the request would hang. `next()` in a hook is enough."""
+
+    def fail() -> None:
+        next(iter(()))
+
+    async def under_asgi() -> None:
+        await asyncio.wait_for(CallCooperatively(1)(fail), 5)
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        run(call_blocking(fail))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(under_asgi())
+
+
 def test_under_wsgi_what_is_plain_stays_in_its_thread() -> None:
     """Django's ORM and others are bound to it."""
     assert run(call_blocking(threading.get_ident)) == threading.get_ident()

@@ -56,6 +56,11 @@ def test_three_ways_to_name_an_identity_provider_say_the_same(tmp_path: Path) ->
         assert [key.certificate for key in provider.keys]
 
 
+def test_no_excluded_person_is_in_a_repr() -> None:
+    """WEB-024: their addresses are not for a log."""
+    assert "it1@" not in repr(next(iter(read(connection(excluded_users=["it1@acme.example"])))))
+
+
 def test_each_connection_has_its_own_entity_id_and_acs() -> None:
     """Unless all share one."""
     own = read(connection(), connection("globex", GLOBEX))

@@ -142,6 +142,36 @@ def test_starlette_and_flask_take_it_as_their_own(settings: Settings) -> None:
     assert flask.test_client().get("/", base_url="https://app.example").status_code == 503
 
 
+def test_wrong_settings_fail_the_start_under_starlette_too(tmp_path: Path) -> None:
+    """It builds its middleware inside lifespan, where an exception is taken for an app without lifespan."""
+    from starlette.applications import Starlette
+
+    app = Starlette()
+    app.add_middleware(SSOMiddleware, settings={"base_url": "https://app.example", "secret_keys": ["short"]})
+    sent: list[Any] = []
+
+    async def start() -> None:
+        async def receive() -> dict[str, str]:
+            return {"type": "lifespan.startup"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app({"type": "lifespan", "app": app}, receive, send)
+
+    asyncio.run(start())
+    (failed,) = sent
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "secret_keys" in failed["message"]
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://app.example") as client:
+            await client.get("/")
+
+    with pytest.raises(ConfigurationError):
+        asyncio.run(ask())
+
+
 def test_a_core_that_awaits_anything_else_is_caught() -> None:
     """`run()` raises: a wait would be lost under WSGI."""
     from sso_middleware.calling import run

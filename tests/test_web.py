@@ -8,7 +8,7 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from sso_middleware.errors import BodyTooLarge, UnsupportedForm
-from sso_middleware.web import Cookie, Request, client_address, read_form, read_within
+from sso_middleware.web import Cookie, Request, client_address, read_form, read_within, see_other
 
 
 def request(headers: list[tuple[str, str]] | None = None, query: str = "") -> Request:
@@ -114,3 +114,22 @@ def test_no_cookie_value_is_in_a_repr() -> None:
 
     assert "token" not in repr(cookie)
     assert cookie.header() == ("Set-Cookie", "sid=token; Secure; HttpOnly; Path=/; SameSite=Lax")
+
+
+def test_no_request_or_reply_shows_its_headers_in_a_repr() -> None:
+    """WEB-024: a host's hook may log what it was given."""
+    request = Request(
+        method="GET",
+        path="/",
+        raw_path=None,
+        query="token=secret",
+        headers=Headers({"Cookie": "sid=secret"}),
+        scheme="https",
+        host="app.example",
+        client=None,
+        native={},
+        read_body=lambda limit: b"",
+    )
+
+    assert "secret" not in repr(request)
+    assert "secret" not in repr(see_other("https://app.example/", Cookie("sid", "secret", secure=True)))

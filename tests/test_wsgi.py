@@ -11,7 +11,11 @@ import pytest
 from tests.world import World
 
 from sso_middleware import WSGIMiddleware, current_principal
+from sso_middleware.errors import StoreUnavailable
+from sso_middleware.stores.records import Session
 from sso_middleware.stores.sql import SqlStore
+from sso_middleware.web import Request
+from sso_middleware.wsgi import make_request
 
 
 @pytest.fixture
@@ -100,6 +104,27 @@ def test_an_app_that_raises_leaves_nobody_current(wsgi: World) -> None:
     assert current_principal() is None
 
 
+def test_an_answer_that_was_never_closed_tells_the_next_request_nothing(wsgi: World) -> None:
+    """Its thread still knows the last person; a hook of somebody else's request may ask."""
+    seen: list[object] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        return [b"x"]
+
+    def user(request: Request) -> None:
+        seen.append(current_principal())
+
+    world = World("wsgi", "plain", wsgi.store, wsgi.settings.database_url, mode="domains")
+    world.hooks.user = user
+    list(WSGIMiddleware(app, wsgi.sso)(environ_of(wsgi), Started()))
+
+    list(WSGIMiddleware(app, world.sso)(environ_of(world), Started()))
+
+    assert seen == [None]
+    world.close()
+
+
 def test_write_and_exc_info_reach_the_server(wsgi: World) -> None:
     """PEP 3333's old ways."""
     started = Started()
@@ -120,6 +145,7 @@ def test_write_and_exc_info_reach_the_server(wsgi: World) -> None:
 def test_a_challenged_answer_is_replaced_whatever_way_it_was_written(wsgi: World) -> None:
     """By write(), or by the iterable: none of it is seen."""
     started = Started()
+    wsgi.first_browser.cookies.clear()
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response("401 Unauthorized", [("WWW-Authenticate", "SSO")])(b"secret")
@@ -129,6 +155,41 @@ def test_a_challenged_answer_is_replaced_whatever_way_it_was_written(wsgi: World
 
     assert b"secret" not in body
     assert len(started) == 1
+
+
+def test_an_app_that_fails_after_its_challenge_answers_for_itself(wsgi: World) -> None:
+    """PEP 3333: a second start_response takes the place of the first, body and all."""
+    started = Started()
+    wsgi.first_browser.cookies.clear()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("401 Unauthorized", [("WWW-Authenticate", "SSO")])
+        start_response("500 Oops", [("Content-Type", "text/plain")], (ValueError, ValueError("x"), None))
+        return [b"oops"]
+
+    body = b"".join(WSGIMiddleware(app, wsgi.sso)(environ_of(wsgi, "/open"), started))
+
+    assert started[-1][0] == "500 Oops"
+    assert body == b"oops"
+
+
+def test_a_challenge_after_a_failure_says_so_to_the_server(wsgi: World) -> None:
+    """PEP 3333: to start a second time without exc_info is fatal."""
+    started = Started()
+    wsgi.first_browser.cookies.clear()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        start_response("401 Unauthorized", [("WWW-Authenticate", "SSO")], (ValueError, ValueError("x"), None))
+        return [b"secret"]
+
+    body = b"".join(WSGIMiddleware(app, wsgi.sso)(environ_of(wsgi, "/open"), started))
+
+    assert [(status, exc_info and exc_info[0]) for status, _, exc_info in started] == [
+        ("200 OK", None),
+        ("401 Unauthorized", ValueError),
+    ]
+    assert b"secret" not in body
 
 
 def test_an_event_stream_is_ended_with_its_session(wsgi: World) -> None:
@@ -182,3 +243,28 @@ def test_bytes_that_are_not_utf8_are_never_public(wsgi: World) -> None:
     list(WSGIMiddleware(wsgi.app.wsgi, wsgi.sso)(environ_of(wsgi, "/open/\xff", HTTP_COOKIE=""), started))
 
     assert started[0][0].startswith("401")
+
+
+def test_an_event_stream_is_ended_when_the_store_can_not_tell(wsgi: World) -> None:
+    """As the gate lets nobody in then; the server sees no exception."""
+    wsgi.sso.liveness_checked_every = timedelta(0)
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        yield b"1"
+        wsgi.store.get_session = fails  # type: ignore[method-assign]  # the database is gone
+        yield b"2"
+
+    assert list(WSGIMiddleware(app, wsgi.sso)(environ_of(wsgi), Started())) == [b"1"]
+
+
+def fails(id: str) -> Session | None:
+    raise StoreUnavailable("gone")
+
+
+def test_a_header_folded_over_lines_is_read_as_one(wsgi: World) -> None:
+    """RFC 9112 5.2; wsgiref keeps the line break."""
+    request = make_request(environ_of(wsgi, HTTP_X_NOTE="one\r\n two", CONTENT_TYPE="text/\r\n x"), wsgi.sso)
+
+    assert request.headers["X-Note"] == "one two"
+    assert request.headers["Content-Type"] == "text/ x"

@@ -6,6 +6,7 @@ HTTP and websocket requests are decided on; lifespan is passed through; any othe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -14,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.datastructures import Headers
 
 from .calling import CallCooperatively
-from .errors import BodyTooLarge
+from .errors import BodyTooLarge, ConfigurationError
 from .principal import _current, credentials_of
 from .sso import SSO
 from .web import BodyReader, PassThrough, Reply, Request, client_address
@@ -56,13 +57,7 @@ class ASGIMiddleware:
         if isinstance(decision, Reply):
             await send_reply(decision, request.method, send)
             return
-        answer = _HostAnswer(self, request, decision, receive, send)
-        token = _current.set(decision.principal)
-        try:
-            await self.app(_scope_for_host(scope, decision, self.sso), answer.receive, answer.send)
-        finally:
-            _current.reset(token)
-            answer.stop_watching()
+        await self._pass_on(_HostAnswer(self, request, decision, receive, send), scope, decision)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = make_request(scope, receive, self.sso)
@@ -71,13 +66,19 @@ class ASGIMiddleware:
             await receive()  # websocket.connect
             await _refuse_handshake(scope, decision, send)
             return
-        socket = _HostSocket(self, decision, receive, send)
+        await self._pass_on(_HostSocket(self, decision, receive, send), scope, decision)
+
+    async def _pass_on(self, answer: _Watched, scope: Scope, decision: PassThrough) -> None:
+        answer.raises_when_ended = _version_of(scope) >= (2, 4)
         token = _current.set(decision.principal)
         try:
-            await self.app(_scope_for_host(scope, decision, self.sso), socket.receive, socket.send)
+            await self.app(_scope_for_host(scope, decision, self.sso), answer.receive, answer.send)
+        except Exception as error:
+            if not _is_of_the_end(error):
+                raise
         finally:
             _current.reset(token)
-            socket.stop_watching()
+            await answer.finish()
 
     async def wait_until_ended(self, decision: PassThrough) -> None:
         """Returns when the session behind this decision has ended."""
@@ -109,6 +110,23 @@ class _Lifespan:
             await _answer_lifespan(receive, send)
 
 
+class StartRefused(ASGIMiddleware):
+    """Stands in where the settings are wrong and the server is already running its loop.
+
+    Starlette and FastAPI build their middleware at the first message, inside lifespan; an exception
+    there only looks to servers like an app without lifespan. So we say it as ASGI has it said.
+    """
+
+    def __init__(self, error: ConfigurationError) -> None:
+        self.error = error
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            raise self.error
+        await receive()  # lifespan.startup
+        await send({"type": "lifespan.startup.failed", "message": f"sso_middleware can't start:\n{self.error}"})
+
+
 async def _answer_lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
@@ -117,8 +135,23 @@ async def _answer_lifespan(receive: Receive, send: Send) -> None:
             return
 
 
+class SessionEnded(OSError):
+    """What an app's `send` raises when its session has ended, as when the client has gone (ASGI 2.4)."""
+
+
+def _version_of(scope: Scope) -> tuple[int, ...]:
+    return tuple(map(int, scope.get("asgi", {}).get("spec_version", "2.0").split(".")))
+
+
+def _is_of_the_end(error: BaseException | None) -> bool:
+    """Whether an app failed of our `SessionEnded`; frameworks turn it into their own."""
+    while error is not None and not isinstance(error, SessionEnded):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 class _Watched:
-    """A long answer that ends with its session: `receive` hears of the end, `send` falls silent."""
+    """A long answer that ends with its session: `receive` and `send` hear of it as if the client had gone."""
 
     def __init__(self, shell: ASGIMiddleware, decision: PassThrough, receive: Receive, send: Send) -> None:
         self.shell = shell
@@ -126,7 +159,15 @@ class _Watched:
         self._receive = receive
         self._send = send
         self._watch: asyncio.Task[None] | None = None
-        self._ended = asyncio.Event()
+        self._incoming: asyncio.Future[Message] | None = None
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.raises_when_ended = False
+
+    async def receive(self) -> Message:
+        raise NotImplementedError
+
+    async def send(self, message: Message) -> None:
+        raise NotImplementedError
 
     def start_watching(self) -> None:
         if self.decision.session_key is not None and self._watch is None:
@@ -136,28 +177,50 @@ class _Watched:
         if self._watch is not None:
             self._watch.cancel()
 
+    async def finish(self) -> None:
+        """The app has returned: nothing of ours goes on, but a goodbye is said to its end."""
+        if self._watch is not None and self._ended.done():
+            await asyncio.wait({self._watch})
+        self.stop_watching()
+        if self._incoming is not None:
+            self._incoming.cancel()
+
     async def _end_with_session(self) -> None:
         await self.shell.wait_until_ended(self.decision)
-        self._ended.set()
-        await self._say_goodbye()
+        self._ended.set_result(None)
+        with contextlib.suppress(OSError):  # the client has gone by itself
+            await self._say_goodbye()
+
+    def _falls_silent(self) -> bool:
+        """Whether nothing more is sent, since the session has ended. Raises SessionEnded where an app expects it."""
+        if self._ended.done() and self.raises_when_ended:
+            raise SessionEnded("the session has ended")
+        return self._ended.done()
 
     async def _say_goodbye(self) -> None:
         """Tell the server."""
         raise NotImplementedError
 
     async def _receive_or(self, disconnect: Message) -> Message:
-        """The next message, or `disconnect` as soon as the session has ended."""
+        """The next message, or `disconnect` as soon as the session has ended.
+
+        An app may cancel its `receive` (a timeout, Starlette's `is_disconnected`). What we asked the server
+        for is then kept for its next one: a message that came in that moment would be lost.
+        """
         if self._watch is None:
             return await self._receive()
-        incoming = asyncio.ensure_future(self._receive())
-        ended = asyncio.ensure_future(self._ended.wait())
-        try:
-            await asyncio.wait({incoming, ended}, return_when=asyncio.FIRST_COMPLETED)
-            return disconnect if self._ended.is_set() else incoming.result()
-        finally:
-            ended.cancel()
+        while not self._ended.done():
+            incoming = self._incoming = self._incoming or asyncio.ensure_future(self._receive())
             if not incoming.done():
-                incoming.cancel()
+                waited: set[asyncio.Future[Any]] = {incoming, self._ended}
+                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if incoming.done() and incoming is self._incoming and not self._ended.done():
+                self._incoming = None
+                message = incoming.result()
+                if message["type"] == disconnect["type"]:
+                    self.stop_watching()
+                return message
+        return disconnect
 
 
 class _HostAnswer(_Watched):
@@ -174,12 +237,12 @@ class _HostAnswer(_Watched):
         return await self._receive_or({"type": "http.disconnect"})
 
     async def send(self, message: Message) -> None:
-        if self._is_replaced or self._ended.is_set():
+        if self._is_replaced or self._falls_silent():
             return
         if message["type"] == "http.response.start":
             sso = self.shell.sso
             headers = read_headers(message.get("headers", ()))
-            reply = sso.answer_challenge(self.request, message["status"], headers)
+            reply = sso.answer_challenge(self.request, self.decision, message["status"], headers)
             if reply is not None:
                 self._is_replaced = True
                 await send_reply(reply, self.request.method, self._send)
@@ -188,6 +251,8 @@ class _HostAnswer(_Watched):
             if headers.get("Content-Type", "").lower().startswith("text/event-stream"):
                 self.start_watching()
             message = {**message, "headers": write_headers(headers)}
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.stop_watching()  # the app may go on for long after its answer
         await self._send(message)
 
     async def _say_goodbye(self) -> None:
@@ -201,10 +266,12 @@ class _HostSocket(_Watched):
         return await self._receive_or({"type": "websocket.disconnect", "code": SESSION_ENDED})
 
     async def send(self, message: Message) -> None:
-        if self._ended.is_set():
+        if self._falls_silent():
             return
         if message["type"] == "websocket.accept":
             self.start_watching()
+        elif message["type"] == "websocket.close":
+            self.stop_watching()
         await self._send(message)
 
     async def _say_goodbye(self) -> None:
@@ -235,11 +302,15 @@ def make_request(scope: Scope, receive: Receive, sso: SSO) -> Request:
 
 
 def _decoded_path(scope: Scope) -> str:
-    """`path` is decoded by the server, some of which drop bytes that are not UTF-8; we keep a mark of them."""
+    """The `path`, which the host reads too (an outer middleware may have changed it, and not `raw_path`).
+
+    It was decoded by the server, some of which drop bytes that are not UTF-8; we keep a mark of them.
+    """
+    path: str = scope["path"]
     raw = scope.get("raw_path")
     if raw and b"%" in raw:
-        return unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8", "replace")
-    path: str = scope["path"]
+        decoded = unquote_to_bytes(raw.partition(b"?")[0]).decode("utf-8", "replace")
+        return decoded if "\ufffd" in decoded else path
     return path
 
 

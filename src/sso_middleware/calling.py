@@ -83,9 +83,17 @@ class CallCooperatively:
     async def __call__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if inspect.iscoroutinefunction(fn):
             return await fn(*args, **kwargs)
-        in_thread = sync_to_async(fn, thread_sensitive=False, executor=self._executor())
-        result = await in_thread(*args, **kwargs)
+        in_thread = sync_to_async(_call_plain, thread_sensitive=False, executor=self._executor())
+        result = await in_thread(fn, *args, **kwargs)
         return await result if inspect.isawaitable(result) else result
+
+
+def _call_plain(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return fn(*args, **kwargs)
+    except StopIteration as error:
+        # No Future can carry it: whoever waits would wait for ever. (A coroutine turns it into this as well.)
+        raise RuntimeError("a plain function raised StopIteration") from error
 
 
 class _BackgroundLoop:

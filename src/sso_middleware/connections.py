@@ -6,7 +6,7 @@ Whatever is wrong with any of them is told at start, all at once. Nothing here f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Connection:
     organization: str
     domains: frozenset[str] | None
     """None: any domain (a single, operator-declared connection only)."""
-    excluded_users: frozenset[str]
+    excluded_users: frozenset[str] = field(repr=False)
     enabled: bool
     service_provider: ServiceProvider
     trust: Trust
@@ -82,7 +82,9 @@ def read_connections(settings: Settings, now: datetime) -> Connections:
     for declared in settings.connections:
         try:
             connections.append(_read_connection(declared, settings, now))
-        except (MetadataUnusable, CertificateUnusable, ConfigurationError) as error:
+        except ConfigurationError as error:
+            problems += [f"connection {declared.id!r}: {problem}" for problem in error.problems]
+        except (MetadataUnusable, CertificateUnusable) as error:
             problems.append(f"connection {declared.id!r}: {error.detail}")
     problems += _shared_issuers(connections)
     if problems:

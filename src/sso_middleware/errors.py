@@ -594,6 +594,7 @@ class Stale(RuleViolated):
     """IssueInstant is minutes ago, or before our request."""
 
     code = "stale"
+    public_message = "This sign-in has taken too long. Please start again."
 
 
 class NotYetValid(RuleViolated):
@@ -604,6 +605,7 @@ class NotYetValid(RuleViolated):
 
 class Expired(RuleViolated):
     code = "expired"
+    public_message = "This sign-in has taken too long. Please start again."
 
 
 class SubjectMissing(RuleViolated):

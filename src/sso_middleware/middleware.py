@@ -5,12 +5,14 @@ The two shells are real classes, since servers look at `iscoroutinefunction(app.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
-from .asgi import ASGIApp, ASGIMiddleware
+from .asgi import ASGIApp, ASGIMiddleware, StartRefused
+from .errors import ConfigurationError
 from .hooks import Hooks
 from .settings import Settings
 from .sso import SSO
@@ -60,11 +62,24 @@ class SSOMiddleware:
         **options: Any,
     ) -> ASGIMiddleware | WSGIMiddleware:
         shell = ASGIMiddleware if is_asgi(app) else WSGIMiddleware
-        if not isinstance(settings, Settings):
-            settings = Settings.load(settings, **options)
-        elif options:
+        if isinstance(settings, Settings) and options:
             raise TypeError("give either a Settings or single options, not both")
-        return shell(app, SSO(settings, hooks or Hooks()))
+        try:
+            loaded = settings if isinstance(settings, Settings) else Settings.load(settings, **options)
+            return shell(app, SSO(loaded, hooks or Hooks()))
+        except ConfigurationError as error:
+            if shell is ASGIMiddleware and _is_inside_a_loop():
+                return StartRefused(error)
+            raise
+
+
+def _is_inside_a_loop() -> bool:
+    """Whether the server runs already, so that an exception here would reach nobody who reads it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def is_asgi(app: object) -> bool:

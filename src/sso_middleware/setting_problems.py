@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+MAKE_A_KEY = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+
+_HOW_TO_GIVE = {"secret_keys": MAKE_A_KEY}
 _WORDS = {
-    "missing": "is missing; it must be given",
     "tuple_type": "must be a list",
     "string_type": "must be a text",
     "bool_parsing": "must be true or false",
@@ -30,20 +32,37 @@ class SeveralProblems(ValueError):
 
 
 def problems_in(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
-    for detail in error.errors(include_url=False, include_input=False):
+    details = error.errors(include_url=False, include_input=False)
+    meant = _meant(details, model)
+    for detail in details:
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, SeveralProblems):
             yield from cause.problems
         elif detail["type"] == "extra_forbidden":
             yield _unknown(detail["loc"], model)
-        else:
+        elif detail["type"] != "missing":
             yield f"{_path(detail['loc'])}: {_words(detail, cause)}"
+        elif detail["loc"] not in meant:
+            path = _path(detail["loc"])
+            yield f"{path}: is missing; {_HOW_TO_GIVE.get(path, 'it must be given')}"
+
+
+def misspelt(error: ValidationError, model: type[BaseModel], given: Collection[str]) -> Iterator[str]:
+    """The settings that somebody meant to give: whatever their defaults contradict would be told in vain."""
+    for location in _meant(error.errors(include_url=False, include_input=False), model):
+        name = str(location[0])
+        if len(location) == 1 and name not in given:
+            yield name
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The end of a sentence; empty if nothing is near."""
-    close = get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    close = _closest(name, names)
+    return f"; did you mean {close}?" if close else ""
+
+
+def _closest(name: str, names: Iterable[str]) -> str | None:
+    return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.6)), None)
 
 
 def _words(detail: ErrorDetails, cause: object) -> str:
@@ -53,12 +72,23 @@ def _words(detail: ErrorDetails, cause: object) -> str:
 
 
 def _unknown(location: Sequence[int | str], model: type[BaseModel]) -> str:
+    return f"{_path(location)}: there is no such setting{did_you_mean(str(location[-1]), _names_at(location, model))}"
+
+
+def _meant(details: Iterable[ErrorDetails], model: type[BaseModel]) -> set[tuple[int | str, ...]]:
+    """Where a misspelt name belongs, as far as it can be told."""
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    close = [(loc, _closest(str(loc[-1]), _names_at(loc, model))) for loc in unknown]
+    return {(*location[:-1], name) for location, name in close if name}
+
+
+def _names_at(location: Sequence[int | str], model: type[BaseModel]) -> Iterable[str]:
     """`attributes.emial` is looked up among the names of `attributes`."""
     for part in location[:-1]:
         annotation = model.model_fields[str(part)].annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
-    return f"{_path(location)}: there is no such setting{did_you_mean(str(location[-1]), model.model_fields)}"
+    return model.model_fields
 
 
 def _path(location: Sequence[int | str]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
+from .setting_problems import MAKE_A_KEY
 from .setting_values import path_of_link, read_url
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ _EXAMPLE_WORDS = (
     "secret",
     "yourkey",
 )
-MAKE_A_KEY = 'make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 
 def problems_of(rules: Sequence[Callable[..., Problems]], values: Mapping[str, Any]) -> Iterator[str]:
@@ -183,7 +183,7 @@ def _connections_are_distinct(connections: tuple[ConnectionSettings, ...]) -> Pr
     owners: dict[str, str] = {}
     for connection in connections:
         for domain in connection.named_domains:
-            if domain in owners:
+            if owners.get(domain, connection.id) != connection.id:
                 yield (
                     f"connections: the domain {domain!r} is listed by {owners[domain]!r} and by {connection.id!r};"
                     " a domain belongs to one connection"

@@ -33,6 +33,14 @@ def config_path(config: Path | None, environ: Mapping[str, str]) -> Path | None:
     return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
 
 
+def no_config() -> str:
+    """What to say first where nothing was read and something is missing."""
+    return (
+        f"no {DEFAULT_CONFIG} in {Path.cwd()}, and {CONFIG_VARIABLE} is not set: run `sso-middleware init` there,"
+        f" or set {CONFIG_VARIABLE}"
+    )
+
+
 def read_environment(
     environ: Mapping[str, str], *, scalars: Collection[str], lists: Collection[str], tables: Collection[str]
 ) -> tuple[dict[str, Any], list[str]]:
@@ -57,12 +65,13 @@ def read_environment(
     return values, problems
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, *, named_by: str | None) -> dict[str, Any]:
     """The settings in a TOML file; relative paths in it are relative to the file. Raises ConfigurationError."""
+    is_it_right = f": is {named_by} right?" if named_by else ""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"{path}: can't be read ({error.strerror}): is {CONFIG_VARIABLE} right?") from None
+        raise ConfigurationError(f"{path}: can't be read ({error.strerror}){is_it_right}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:

@@ -231,6 +231,8 @@ def _domains(value: object) -> tuple[str, ...] | Literal["any"]:
 def _domain(text: object) -> str:
     if not isinstance(text, str):
         raise ValueError("must be a text")
+    if text.startswith("@"):
+        raise ValueError("must not begin with @: leave it out")
     if text.startswith("*"):
         raise ValueError("must not be a wildcard: list each domain")
     return normalise_domain(text)
@@ -277,6 +279,15 @@ def _not_empty(text: str) -> str:
     return text
 
 
+def _certificate(text: str) -> str:
+    # Base64 has no dot; the name of a file mostly has one.
+    if "." in text and not is_pem(text):
+        raise ValueError(
+            "looks like the name of a file: paste the file's text (-----BEGIN CERTIFICATE-----…), or use metadata_file"
+        )
+    return _not_empty(text)
+
+
 def _one_line(text: str) -> str:
     if not _not_empty(text).isprintable():
         raise ValueError("must be one line, without control characters")
@@ -318,6 +329,7 @@ Name = Annotated[str, AfterValidator(_name)]
 ConnectionId = Annotated[str, AfterValidator(_connection_id)]
 Text = Annotated[str, AfterValidator(_one_line)]
 Lines = Annotated[str, AfterValidator(_not_empty)]
+Certificate = Annotated[str, AfterValidator(_certificate)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Timeout = Annotated[Duration, AfterValidator(_positive)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]

@@ -27,11 +27,12 @@ from pydantic import (
 
 from .errors import ConfigurationError
 from .saml.parties import Encryption, Signed
-from .setting_problems import SeveralProblems, problems_in
+from .setting_problems import SeveralProblems, misspelt, problems_in
 from .setting_rules import CONNECTION_RULES, SETTINGS_RULES, problems_of
-from .setting_sources import config_path, read_environment, read_toml
+from .setting_sources import CONFIG_VARIABLE, config_path, no_config, read_environment, read_toml
 from .setting_values import (
     BaseUrl,
+    Certificate,
     ConnectionId,
     DatabaseUrl,
     Domains,
@@ -78,6 +79,8 @@ class _Checked(BaseModel):
             self.__pydantic_validator__.validate_python(values, self_instance=self, context=valid)
         except ValidationError as error:
             problems = list(problems_in(error, type(self)))
+            for name in misspelt(error, type(self), values):
+                valid.pop(name, None)
         problems += problems_of(self.rules, valid)
         if problems:
             values.clear()  # a reporter that shows the variables of each frame finds no key in this one
@@ -133,7 +136,7 @@ class ConnectionSettings(_Checked):
     """Not supported yet; refused in words that say so."""
     entity_id: Text | None = None
     sso_url: SsoUrl | None = None
-    certificates: tuple[Lines, ...] = Field(default=(), repr=False)
+    certificates: tuple[Certificate, ...] = Field(default=(), repr=False)
 
     hard_timeout: Annotated[Timeout | None, at_most("14d")] = None
     """None: the general one."""
@@ -232,12 +235,19 @@ class Settings(_Checked):
             if not isinstance(declared, ConnectionSettings | Mapping):
                 problems.append(f"connections[{index}]: must be a table")
                 continue
+            if isinstance(declared, ConnectionSettings):
+                connections.append(declared)
+                continue
+            where = f"connections[{_label(declared, index)}]"
+            # In TOML, whatever stands below [[connections]] is the connection's.
+            strays = [name for name in declared if name in cls.model_fields.keys() - ConnectionSettings.model_fields]
+            problems += [
+                f"{where}.{name}: {name} is a setting of the app: move it above the first [[connections]]"
+                for name in strays
+            ]
             try:
-                connections.append(
-                    declared if isinstance(declared, ConnectionSettings) else ConnectionSettings(**declared)
-                )
+                connections.append(ConnectionSettings(**{k: v for k, v in declared.items() if k not in strays}))
             except ConfigurationError as error:
-                where = f"connections[{_label(declared, index)}]"
                 problems += [f"{where}.{problem}" for problem in error.problems]
         if problems:
             if info.context is not None:
@@ -272,13 +282,17 @@ class Settings(_Checked):
         scalars = cls.model_fields.keys() - lists - _TABLES
         found, problems = read_environment(environ, scalars=scalars, lists=lists, tables=_TABLES)
         path = config_path(config, environ)
+        named_by = "config" if config else CONFIG_VARIABLE if environ.get(CONFIG_VARIABLE) else None
         try:
-            written = read_toml(path) if path else {}
+            written = read_toml(path, named_by=named_by) if path else {}
         except ConfigurationError as error:
             # All that the file holds would be told as missing: no further.
             raise ConfigurationError(*error.problems, *problems) from None
+        values = {**written, **found, **(mapping or {}), **keywords}
+        if path is None and any(field.is_required() and name not in values for name, field in cls.model_fields.items()):
+            problems.insert(0, no_config())
         try:
-            settings = cls(**{**written, **found, **(mapping or {}), **keywords})
+            settings = cls(**values)
         except ConfigurationError as error:
             problems += error.problems
         if problems:
@@ -312,7 +326,7 @@ class Settings(_Checked):
         return self._url.is_loopback
 
 
-def _label(declared: object, index: int) -> object:
+def _label(declared: Mapping[str, object], index: int) -> object:
     """The connection's id, where it has a usable one."""
-    label = declared.get("id") if isinstance(declared, Mapping) else None
+    label = declared.get("id")
     return label if isinstance(label, str) and is_connection_id(label) else index

@@ -115,11 +115,9 @@ class SSO:
         """Change the headers of the host's response as its decision says."""
         gate.dress(self.site, request, decision, headers)
 
-    def answer_challenge(self, request: Request, status: int, headers: Headers) -> Reply | None:
+    def answer_challenge(self, request: Request, decision: PassThrough, status: int, headers: Headers) -> Reply | None:
         """Our answer in place of the host's, where its own 401 asked for a sign-in."""
-        if not gate.is_challenge(self.site, status, headers):
-            return None
-        return gate.demand_sign_in(self.site, request)
+        return gate.answer_challenge(self.site, request, decision, status, headers)
 
     def _is_ours(self, request: Request) -> bool:
         return not request.is_websocket and is_below(request.path, self.settings.prefix) and not is_ambiguous(request)

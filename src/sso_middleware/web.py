@@ -38,9 +38,9 @@ class Request:
     """Decoded, below the mount, always with a leading slash."""
     raw_path: str | None
     """As sent, below the mount, still percent-encoded; None where the server does not tell."""
-    query: str
+    query: str = field(repr=False)
     """The raw query string, without the question mark."""
-    headers: Headers
+    headers: Headers = field(repr=False)
     scheme: str
     host: str
     """What the client says our name is. For comparison only: our URLs come from `base_url`."""
@@ -56,14 +56,20 @@ class Request:
 
         A second cookie of the same name was set by somebody else (a sibling host, a longer path).
         """
-        prefix = name + "="
-        found: set[str] = set()
-        for line in self.headers.getlist("Cookie"):
-            found.update(part.strip()[len(prefix) :] for part in line.split(";") if part.strip().startswith(prefix))
-        if len(found) != 1:
-            return None
-        value = found.pop()
-        return value if _COOKIE_VALUE.fullmatch(value) else None
+        return self.cookies().get(name)
+
+    def cookies(self) -> dict[str, str | None]:
+        """Every cookie by name, its value as `cookie` tells it."""
+        found: dict[str, str | None] = {}
+        for part in ";".join(self.headers.getlist("Cookie")).split(";"):
+            # RFC 6265 4.2.1: blanks only. A browser doesn't take "\xa0__Host-…" for a __Host- cookie, so that a
+            # sibling host can set it; nor may we.
+            name, sign, value = part.strip(" \t").partition("=")
+            if not sign:
+                continue
+            is_first = name not in found or found[name] == value
+            found[name] = value if is_first and _COOKIE_VALUE.fullmatch(value) else None
+        return found
 
     def query_value(self, name: str) -> str | None:
         """The one value of this query parameter; None if it is absent or repeated."""
@@ -92,7 +98,7 @@ class Reply:
     """Our own HTTP answer; the host app is not reached."""
 
     status: int
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
 
     def with_headers(self, headers: Iterable[tuple[str, str]]) -> Reply:

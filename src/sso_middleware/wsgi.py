@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from types import TracebackType
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 _CHUNK = 64 * 1024
+_LONGEST_NUMBER = 18
+_FOLD = re.compile(r"[\r\n]+[ \t]*")
 
 
 class WSGIMiddleware:
@@ -30,6 +33,7 @@ class WSGIMiddleware:
         self.sso = sso
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        _current.set(None)  # a server that did not close the answer before this one left it set in its thread
         request = make_request(environ, self.sso)
         decision = run(self.sso.decide(request, call_blocking))
         if isinstance(decision, Reply):
@@ -40,11 +44,11 @@ class WSGIMiddleware:
         self, request: Request, decision: PassThrough, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         starting = _Starting(self.sso, request, decision, start_response)
-        token = _current.set(decision.principal)
+        _current.set(decision.principal)
         try:
             body = self.app(_environ_for_host(environ, decision, self.sso), starting)
         except BaseException:
-            _current.reset(token)
+            _current.set(None)
             raise
         return _Body(body, starting, lambda: _current.set(None))
 
@@ -64,15 +68,14 @@ class _Starting:
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
     ) -> Callable[[bytes], object]:
         dressed = Headers(headers)
-        reply = self.sso.answer_challenge(self.request, int(status[:3]), dressed)
+        reply = self.sso.answer_challenge(self.request, self.decision, int(status[:3]), dressed)
         if reply is not None:
-            self.replaced_by = send(reply, self.request.method, self.start_response)
+            self.replaced_by = send(reply, self.request.method, self.start_response, exc_info)
             return _write_nothing
+        self.replaced_by = None  # an app that failed after its challenge starts again (PEP 3333, exc_info)
         self.sso.dress(self.request, self.decision, dressed)
         self.is_event_stream = dressed.get("Content-Type", "").lower().startswith("text/event-stream")
-        if exc_info is None:
-            return self.start_response(status, dressed.to_wsgi_list())
-        return self.start_response(status, dressed.to_wsgi_list(), exc_info)
+        return _start(self.start_response, status, dressed.to_wsgi_list(), exc_info)
 
 
 class _Body:
@@ -127,12 +130,13 @@ def make_request(environ: WSGIEnvironment, sso: SSO) -> Request:
 
 
 def _headers_of(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
+    # Some servers keep a header that was folded over lines as it came (RFC 9112 5.2).
     for key, value in environ.items():
         if key.startswith("HTTP_"):
-            yield key[5:].replace("_", "-").title(), value
+            yield key[5:].replace("_", "-").title(), _FOLD.sub(" ", value)
     for key, name in (("CONTENT_TYPE", "Content-Type"), ("CONTENT_LENGTH", "Content-Length")):
         if environ.get(key):
-            yield name, environ[key]
+            yield name, _FOLD.sub(" ", environ[key])
 
 
 def _raw_path(environ: WSGIEnvironment) -> str | None:
@@ -150,7 +154,7 @@ def _read_body(environ: WSGIEnvironment, limit: int) -> bytes:
     stream = environ["wsgi.input"]
     text = environ.get("CONTENT_LENGTH") or ""
     if text:
-        if not text.isascii() or not text.isdigit() or int(text) > limit:
+        if not text.isascii() or not text.isdigit() or len(text) > _LONGEST_NUMBER or int(text) > limit:
             raise BodyTooLarge(f"more than {limit} bytes")
         left = int(text)
     elif environ.get("wsgi.input_terminated"):
@@ -187,10 +191,17 @@ def _environ_for_host(environ: WSGIEnvironment, decision: PassThrough, sso: SSO)
     return told
 
 
-def send(reply: Reply, method: str, start_response: StartResponse) -> Iterable[bytes]:
+def _start(
+    start_response: StartResponse, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None
+) -> Callable[[bytes], object]:
+    # PEP 3333: only somebody who failed gives a third argument.
+    return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
+
+
+def send(reply: Reply, method: str, start_response: StartResponse, exc_info: ExcInfo | None = None) -> Iterable[bytes]:
     """Our own answer."""
     headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
-    start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", headers)
+    _start(start_response, f"{reply.status} {HTTPStatus(reply.status).phrase}", headers, exc_info)
     return [] if method == "HEAD" else [reply.body]
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.browser.chromium import Chromium, running_chromium
-from tests.browser.sites import App, DevIdpSite, Serve, SimpleSamlPhpSite, Site
-from tests.servers import ConnectionSettings, ServerName, SimpleSamlPhp, free_port, serving, write_settings
-from tests.visitor import Visitor
+from tests.browser.sites import DevIdpSite, Serve, SimpleSamlPhpSite, Site, serving_examples
+from tests.servers import SimpleSamlPhp, free_port
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def chromium(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Chromiu
         assert chromium.complaints == []
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def acme(simplesamlphp: SimpleSamlPhp) -> Site:
     """Acme's identity provider: SimpleSAMLphp, where Alice has an account."""
     return SimpleSamlPhpSite(simplesamlphp)
@@ -36,32 +35,11 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         if request.param == "dev_idp":
             yield DevIdpSite(tmp_path, free_port(), stack)
         else:
-            yield SimpleSamlPhpSite(request.getfixturevalue("simplesamlphp"))
+            yield request.getfixturevalue("acme")
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Serve an example with these connections until the test ends; every identity provider learns of it."""
-    with ExitStack() as stack:
-
-        def serve(
-            name: str,
-            *connections: tuple[Site, ConnectionSettings],
-            server: ServerName = "uvicorn",
-            mode: str = "everyone",
-        ) -> App:
-            port = free_port()
-            url = f"http://127.0.0.1:{port}"
-            directory = tmp_path / f"app-{port}"
-            settings = write_settings(directory, base_url=url, connections=[c for _, c in connections], mode=mode)
-            for site in {site for site, _ in connections}:
-                site.meet(settings)
-            stack.enter_context(serving(name, directory, server=server, port=port))
-            with Visitor() as admin:
-                for site, connection in connections:
-                    metadata = admin.get(f"{url}/sso/{connection.id}/metadata")
-                    assert metadata.status_code == 200, metadata.text
-                    site.trust(f"{connection.id}-{port}", metadata.text)
-            return App(url)
-
+    """Serve examples until the test ends."""
+    with serving_examples(tmp_path) as serve:
         yield serve

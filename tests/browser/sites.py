@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlencode
 
 from playwright.sync_api import Page
-from tests.servers import BINARIES, ConnectionSettings, ServerName, SimpleSamlPhp, running
+from tests.servers import (
+    BINARIES,
+    ConnectionSettings,
+    ServerName,
+    SimpleSamlPhp,
+    free_port,
+    running,
+    serving,
+    write_settings,
+)
+from tests.visitor import Visitor
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,35 @@ class Serve(Protocol):
     ) -> App: ...
 
 
+@contextmanager
+def serving_examples(directory: Path) -> Iterator[Serve]:
+    """Serve examples with these connections until the block ends; every identity provider learns of them."""
+    with ExitStack() as stack:
+
+        def serve(
+            name: str,
+            *connections: tuple[Site, ConnectionSettings],
+            server: ServerName = "uvicorn",
+            mode: str = "everyone",
+        ) -> App:
+            port = free_port()
+            url = f"http://127.0.0.1:{port}"
+            settings = write_settings(
+                directory / f"app-{port}", base_url=url, connections=[c for _, c in connections], mode=mode
+            )
+            for site in {site for site, _ in connections}:
+                site.meet(settings)
+            stack.enter_context(serving(name, settings.parent, server=server, port=port))
+            with Visitor() as admin:
+                for site, connection in connections:
+                    metadata = admin.get(f"{url}/sso/{connection.id}/metadata")
+                    assert metadata.status_code == 200, metadata.text
+                    site.trust(f"{connection.id}-{port}", metadata.text)
+            return App(url)
+
+        yield serve
+
+
 @dataclass(frozen=True)
 class SimpleSamlPhpSite:
     idp: SimpleSamlPhp
@@ -118,7 +158,7 @@ class DevIdpSite:
 
     def meet(self, settings: Path) -> None:
         program = str(BINARIES / "sso-middleware")
-        options = [f"--port={self.port}", f"--metadata-file={self.metadata_file}", f"--config={settings}"]
+        options = [f"--port={self.port}", f"--metadata-file={self.metadata_file}", f"--config={settings}", "--remember"]
         idp = running("dev-idp", [program, "dev-idp", *options], url=self.url, directory=self.directory)
         self.stack.enter_context(idp).wait_until_answers("/metadata")
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.chromium import Chromium
-from tests.browser.sites import App, Serve, Site
+from tests.browser.sites import App, Site, serving_examples
 from tests.servers import ConnectionSettings
 
 pytestmark = pytest.mark.server
 
 
-@pytest.fixture(params=["domains_wsgi:app", "domains_flask:app"], ids=["wsgi", "flask"])
-def app(request: pytest.FixtureRequest, serve: Serve, acme: Site) -> App:
+@pytest.fixture(scope="module", params=["domains_wsgi:app", "domains_flask:app"], ids=["wsgi", "flask"])
+def app(request: pytest.FixtureRequest, acme: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """Its sessions are in cookies, so the tests can share it."""
     connection = ConnectionSettings("acme", acme.metadata_file, ("acme.example",), excluded_users=("it1@acme.example",))
-    return serve(request.param, (acme, connection), server="gunicorn", mode="domains")
+    with serving_examples(tmp_path_factory.mktemp("domains")) as serve:
+        yield serve(request.param, (acme, connection), server="gunicorn", mode="domains")
 
 
 def log_in_at_host(page: Page, app: App, email: str, password: str) -> None:

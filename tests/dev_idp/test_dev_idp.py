@@ -55,6 +55,7 @@ class Form(HTMLParser):
         self.action = ""
         self.fields: dict[str, str] = {}
         self.buttons: list[str] = []
+        self.focused: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -66,6 +67,7 @@ class Form(HTMLParser):
             self.fields[values["name"]] = values["value"]
         elif tag == "button":
             self.buttons.append(values.get("value", ""))
+            self.focused += [values["value"]] if "autofocus" in values else []
 
 
 class Clock:
@@ -140,12 +142,13 @@ class Browser:
 CLOCK = Clock()
 
 
-def start(*, sign_response: bool = True, sign_assertion: bool = True) -> DevIdP:
+def start(*, sign_response: bool = True, sign_assertion: bool = True, remember: bool = False) -> DevIdP:
     return DevIdP(
         {SP.entity_id: SP.acs_url, OTHER_SP.entity_id: OTHER_SP.acs_url},
         base_url=BASE_URL,
         sign_response=sign_response,
         sign_assertion=sign_assertion,
+        remember=remember,
         clock=CLOCK,
     )
 
@@ -239,6 +242,7 @@ def test_choosing_a_person_signs_them_in(browser: Browser, binding: str, person:
     chosen = next(one for one in PEOPLE if one is person)
     page = browser.ask(binding=binding)
     assert "Who is signing in?" in page.text
+    assert "To continue to <strong>127.0.0.1:8000</strong>" in page.text
     assert set(Form(page.text).buttons) == {"ada", "grace", "bob", "carol"}
 
     posted = browser.choose(page, chosen.id)
@@ -298,7 +302,7 @@ def test_it_can_sign_nothing_so_that_a_refusal_can_be_seen() -> None:
 def test_a_person_is_recognised_at_the_next_visit_and_only_there(browser: Browser) -> None:
     """The NameID is the same at each login, after a restart too, and another one at another service provider."""
     first = browser.verify(browser.choose(browser.ask(), "ada")).name_id
-    again = open_browser(start())
+    again = open_browser(start(remember=True))
     second = again.verify(again.choose(again.ask(), "ada")).name_id
     elsewhere = b64decode(Form(again.ask(service_provider=OTHER_SP).text).fields["SAMLResponse"])
 
@@ -338,8 +342,28 @@ def test_a_name_id_format_that_it_has_not_is_a_failure(browser: Browser) -> None
 # Its own session
 
 
-def test_who_is_signed_in_is_not_asked_again(browser: Browser) -> None:
-    """The second application gets its Response without a click; the login is as old as it is."""
+def test_who_is_signed_in_comes_first(browser: Browser) -> None:
+    """Nobody has to sign out here to become somebody else, and who stays needs one key; the login stays as old."""
+    browser.clock.offset = timedelta(minutes=-50)
+    first_page = browser.ask()
+    assert Form(first_page.text).focused == []
+    assert "(signed in)" not in first_page.text
+    first = browser.verify(browser.choose(first_page, "grace"))
+    browser.clock.offset = timedelta()
+
+    page = browser.ask()
+    assert Form(page.text).buttons == ["grace", "ada", "bob", "carol"]
+    assert Form(page.text).focused == ["grace"]
+    assert page.text.count("(signed in)") == 1
+
+    assert browser.verify(browser.choose(page, "grace")).authenticated_at == first.authenticated_at
+    assert browser.verify(browser.choose(page, "carol")).authenticated_at > first.authenticated_at
+    assert Form(browser.ask().text).focused == ["carol"]
+
+
+def test_with_remember_who_is_signed_in_is_not_asked_again() -> None:
+    """As at a real one: the second application gets its Response without a click."""
+    browser = open_browser(started(remember=True))
     first = browser.verify(browser.choose(browser.ask(), "grace"))
     for binding in (BINDING_REDIRECT, BINDING_POST):
         again = browser.verify(browser.ask(binding=binding))
@@ -351,9 +375,11 @@ def test_who_is_signed_in_is_not_asked_again(browser: Browser) -> None:
 def test_the_session_ends_after_eight_hours(browser: Browser) -> None:
     """A forgotten browser tab does not stay signed in for ever."""
     browser.choose(browser.ask(), "ada")
+    assert "(signed in)" in browser.ask().text
     browser.clock.offset = timedelta(hours=8)
 
-    assert "Who is signing in?" in browser.ask().text
+    assert "(signed in)" not in browser.ask().text
+    assert failure(browser, browser.ask(is_passive=True)) == ("Responder", "NoPassive")
 
 
 def test_passively_nobody_is_asked(browser: Browser) -> None:
@@ -368,12 +394,15 @@ def test_passively_nobody_is_asked(browser: Browser) -> None:
 
 
 def test_forced_everybody_is_asked(browser: Browser) -> None:
-    """ForceAuthn shows the list in spite of a session, and passively it can't be done."""
-    browser.choose(browser.ask(), "ada")
+    """ForceAuthn makes a new login in spite of a session, and passively it can't be done."""
+    browser.clock.offset = timedelta(minutes=-50)
+    signed_in = browser.verify(browser.choose(browser.ask(), "ada"))
+    browser.clock.offset = timedelta()
 
     page = browser.ask(force_authn=True)
     assert "Who is signing in?" in page.text
     assert "Ada Lovelace is signed in here" in page.text
+    assert browser.verify(browser.choose(page, "ada")).authenticated_at > signed_in.authenticated_at
     browser.verify(browser.choose(page, "bob"))
     assert failure(browser, browser.ask(force_authn=True, is_passive=True)) == ("Responder", "NoPassive")
 
@@ -388,7 +417,7 @@ def test_signing_out_of_the_identity_provider(browser: Browser) -> None:
     reply = browser.client.post(form.action, data=form.fields, base_url=BASE_URL, follow_redirects=True)
 
     assert "Nobody is signed in here" in reply.text
-    assert "Who is signing in?" in browser.ask().text
+    assert "(signed in)" not in browser.ask().text
 
 
 def test_idp_initiated(browser: Browser) -> None:
@@ -502,7 +531,8 @@ def test_a_forged_session_cookie_is_nobody(browser: Browser) -> None:
     """A session of another dev IdP on this host, or a made-up one, signs nobody in."""
     browser.client.set_cookie("dev_idp_8765_session", "ada", domain="localhost")
 
-    assert "Who is signing in?" in browser.ask().text
+    assert "(signed in)" not in browser.ask().text
+    assert failure(browser, browser.ask(is_passive=True)) == ("Responder", "NoPassive")
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_the_readmes_app_signs_people_in(tmp_path: Path, monkeypatch: pytest.Mon
             (tmp_path / block.file).write_text(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SSO_CONFIG", raising=False)
+    monkeypatch.setenv("SSO_BACKGROUND", "false")  # else its thread would outlive the test
     app = runpy.run_path("app.py")["app"]
 
     base_url = "https://app.example.com"

@@ -244,6 +244,27 @@ def test_a_view_may_ask_for_a_sign_in_itself(make_world: MakeWorld) -> None:
     assert world.browser().get("/basic").body == b"basic"
 
 
+def test_a_view_that_asks_a_signed_in_person_to_sign_in_is_answered_by_itself(make_world: MakeWorld) -> None:
+    """A sign-in would lead straight back to it, for ever."""
+    world = make_world(challenge=True)
+    world.app.answers["/admins-only"] = (401, [*HTML, ("WWW-Authenticate", "SSO")], b"own")
+    world.sign_in()
+
+    answer = world.first_browser.get("/admins-only")
+
+    assert (answer.status, answer.body) == (401, b"own")
+
+
+def test_a_challenge_on_another_host_name_stays_the_views_own(make_world: MakeWorld) -> None:
+    """What is no GET can't be brought home; it never becomes a fault of the host's."""
+    world = make_world(challenge=True, protect=["/admin"])
+    world.app.answers["/maybe"] = (401, [*HTML, ("WWW-Authenticate", "SSO")], b"own")
+
+    answer = world.browser().fetch("/maybe", method="POST", Host="other.example")
+
+    assert (answer.status, answer.body) == (401, b"own")
+
+
 def test_without_challenge_a_views_401_is_its_own(make_world: MakeWorld) -> None:
     """Nothing of the host's answer is read unless asked for."""
     world = make_world(protect=["/admin"])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.conftest import MakeWorld
 from tests.identity_provider import IdentityProvider, read_post, read_redirect
 from tests.world import World
+from werkzeug.datastructures import Headers
 
 from sso_middleware import Link, Reject
+from sso_middleware.flows.browsers import recognise
+from sso_middleware.web import Request
 
 GLOBEX = IdentityProvider("https://idp.globex.example/metadata", "https://idp.globex.example/sso")
 
@@ -233,6 +237,47 @@ def test_on_loopback_http_the_cookies_have_plain_names(make_world: MakeWorld) ->
     assert "shop-session" in world.first_browser.cookies
 
 
+def test_only_cookies_as_we_name_them_bind_a_browser(world: World) -> None:
+    """Whatever else comes is never sent back: servers refuse a control character in a header."""
+    browser = world.browser()
+    token = "A" * 43
+    sent = "; ".join(f"__Host-sso-browser-{suffix}={token}" for suffix in ("z\x01", "z\x7f", "0", "00000g", "0000000"))
+
+    answer = browser.get("/sso/login", Cookie=sent)
+
+    assert answer.status == 303
+    assert [line for line in answer.set_cookies if token in line or "Max-Age=0" in line] == []
+
+
+def test_a_browser_with_many_cookies_is_not_read_over_and_over(world: World) -> None:
+    """64 KiB of them, as servers allow, took seconds when each was looked for among all."""
+    sent = "; ".join(f"__Host-sso-browser-{number:06x}=x" for number in range(2500))
+    lookups = 0
+
+    class Counted(Headers):
+        def getlist(self, *args: Any, **kwargs: Any) -> Any:
+            nonlocal lookups
+            lookups += 1
+            return super().getlist(*args, **kwargs)
+
+    request = Request(
+        method="GET",
+        path="/sso/login",
+        raw_path=None,
+        query="",
+        headers=Counted({"Cookie": sent}),
+        scheme="https",
+        host="app.example",
+        client=None,
+        native={},
+        read_body=lambda limit: b"",
+    )
+
+    recognise(world.sso.site, request)
+
+    assert lookups < 5
+
+
 # Finding the connection
 
 
@@ -265,6 +310,16 @@ def test_an_address_without_a_connection_is_told_so(make_world: MakeWorld, email
     assert 'role="alert"' in answer.text
     assert 'href="/login"' in answer.text
     assert "Globex" not in answer.text
+
+
+def test_the_way_to_the_hosts_own_login_is_below_the_mount(make_world: MakeWorld) -> None:
+    """As `local_login_url` says of a path."""
+    world = two_connections(
+        make_world, base_url="https://app.example/shop", local_login_url="/login", public=["/login"]
+    )
+    world.mount = "/shop"
+
+    assert 'href="/shop/login"' in world.browser().get("https://app.example/shop/sso/login").text
 
 
 def test_the_sign_in_form_of_another_browser_is_refused(make_world: MakeWorld) -> None:

@@ -57,6 +57,15 @@ def test_a_host_page_may_hold_the_sign_out_form(world: World) -> None:
     assert world.first_browser.get("/report").status == 303
 
 
+def test_a_post_from_another_site_signs_nobody_out(world: World) -> None:
+    """SLO-014: it comes without our cookies, but what it sets would be kept."""
+    world.sign_in()
+
+    world.first_browser.post("/sso/logout", {}, cross_site=True)
+
+    assert world.first_browser.get("/report").status == 200
+
+
 def test_signing_out_twice_is_no_fault(world: World) -> None:
     """The second time there is nothing to end."""
     browser = world.browser()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from tests.conftest import MakeWorld
@@ -102,6 +103,34 @@ def test_a_store_that_can_not_record_a_refusal_does_not_undo_it(world: World) ->
     world.store.add_event = down  # type: ignore[method-assign]  # a full disk
 
     assert world.post_response(world.log_in("/x", "bob@globex.example")).status == 403
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, StopIteration])
+def test_a_store_that_raises_anything_shuts_the_door(world: World, error: type[Exception]) -> None:
+    """Every page of ours, and every protected one: refused, and never an exception of the server's."""
+    world.sign_in()
+    browser = world.first_browser
+    browser.cookies["__Host-sso-pending-aaaaaaaaaaaa"] = "x" * 43
+    reached = len(world.app.seen)
+
+    def broken(*args: object, **kwargs: object) -> Any:
+        raise error
+
+    for method in ("get_session", "get_pending_login", "add_login_request", "add_event"):
+        setattr(world.store, method, broken)
+
+    for page in ("/report", "/sso/login", "/sso/finish?attempt=aaaaaaaaaaaa", "/sso/logout", "/sso/session"):
+        assert browser.get(page).status == 503, page
+    assert browser.post("/sso/acme/acs", {"SAMLResponse": "x"}).status == 400
+    assert len(world.app.seen) == reached
+
+
+def test_an_event_keeps_no_more_than_it_needs(world: World) -> None:
+    """Anybody may ask for a path of 60 KB, and events are kept."""
+    world.browser().get(f"/sso/{'a' * 60_000}/{'b' * 60_000}")
+
+    (event,) = world.store.get_events()
+    assert len(event.connection_id or "") + sum(map(len, event.detail.values())) < 2000
 
 
 def test_a_host_that_can_not_hear_of_an_event_does_not_stop_a_login(world: World) -> None:

@@ -7,7 +7,7 @@ import logging
 import pytest
 from tests.world import World
 
-from sso_middleware import Continue
+from sso_middleware import Continue, Link
 
 
 def test_no_log_line_tells_a_secret(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -36,6 +36,18 @@ def test_no_log_line_tells_a_secret(world: World, caplog: pytest.LogCaptureFixtu
     for key in world.settings.secret_keys:
         assert key.get_secret_value() not in said
     assert len([line for line in lines if "Event(" in line]) == 6
+
+
+def test_a_user_id_that_is_an_address_is_not_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Many hosts know their people by e-mail address."""
+    caplog.set_level(logging.INFO)
+    world.hooks.decision = lambda identity: Link(identity.email)
+
+    world.sign_in()
+
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("sso_middleware")]
+    assert any("login_succeeded" in line for line in lines)
+    assert "ada@" not in "".join(lines)
 
 
 def test_the_event_table_keeps_what_the_person_was_shown(world: World) -> None:

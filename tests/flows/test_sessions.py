@@ -126,6 +126,16 @@ def test_two_cookies_of_our_name_open_nothing(world: World) -> None:
     assert answer.status == 303
 
 
+@pytest.mark.parametrize("blank", ["\xa0", "\x85", "\x1c"])
+def test_a_cookie_whose_name_only_looks_like_ours_opens_nothing(world: World, blank: str) -> None:
+    """WEB-002: browsers let a sibling host set it, since to them its name does not begin with __Host-."""
+    world.sign_in()
+    name = next(name for name in world.first_browser.cookies if name.endswith("-session"))
+    value = world.first_browser.cookies.pop(name)
+
+    assert world.first_browser.get("/report", Cookie=f"{blank}{name}={value}").status == 303
+
+
 def test_a_session_of_another_instance_opens_nothing(make_world: MakeWorld) -> None:
     """Same secret keys, another name: the tokens don't meet."""
     world = make_world()

@@ -202,6 +202,7 @@ def test_a_refusal_says_what_came_and_what_was_expected() -> None:
     with pytest.raises(DestinationMismatch, match=f"expected '{ACS}'") as refused:
         verify(respond(destination="https://x.example/\n2026 INFO all is well" + "x" * 500))
     assert "\n" not in str(refused.value)
+    assert "https://x.example/" in str(refused.value)
     assert len(str(refused.value)) < 400
     assert EMAIL not in str(refused.value)
 

@@ -22,16 +22,17 @@ from .loading import config_option
     show_default=True,
     help="What it signs: real ones differ.",
 )
+@click.option("--remember", is_flag=True, help="Don't ask again who is signed in, as real ones do.")
 @click.option(
     "--metadata-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where its metadata is written at each start, for a connection's metadata_file.",
 )
 @config_option
-def dev_idp(port: int, sign: str, metadata_file: Path | None, config: Path | None) -> None:
-    """Run an identity provider for developing: no passwords, a new key at each start, this machine only.
+def dev_idp(port: int, sign: str, *, remember: bool, metadata_file: Path | None, config: Path | None) -> None:
+    """Run an identity provider for developing.
 
-    It answers to the connections of your settings.
+    No passwords, a new key at each start, this machine only. It answers to the connections of your settings.
     """
     settings = Settings.load(config=config)
     if not settings.connections:
@@ -52,6 +53,7 @@ def dev_idp(port: int, sign: str, metadata_file: Path | None, config: Path | Non
             ready=ready,
             sign_response=sign != "assertion",
             sign_assertion=sign != "response",
+            remember=remember,
         )
     except ConfigurationError as error:
         raise click.BadParameter(error.detail, param_hint="--port") from None

@@ -137,16 +137,20 @@ class _App:
         token = request.args.get("request", "")
         wanted = self._read_request(token)
         signed_in = self._signed_in(request)
-        if signed_in and not wanted.force_authn:
+        # Who develops changes persons all day: asked they are, unless a real one's silence is wanted.
+        is_silent = wanted.is_passive or self._idp.remember
+        if signed_in and is_silent and not wanted.force_authn:
             return _post(self._idp.log_in(wanted, *signed_in))
         if wanted.is_passive:
             return _post(self._idp.refuse_passive(wanted))
+        current = signed_in[0] if signed_in else None
         show = partial(
             page,
             "sign_in",
-            service_provider=wanted.service_provider,
-            people=self._idp.people.values(),
-            current=signed_in[0] if signed_in else None,
+            app=self._idp.app_of(wanted),
+            people=sorted(self._idp.people.values(), key=lambda person: person != current),
+            current=current,
+            is_forced=wanted.force_authn,
             request_token=token,
         )
         return self._with_csrf_token(request, show)
@@ -157,6 +161,9 @@ class _App:
         person = self._idp.people.get(request.form.get("person", ""))
         if person is None:
             raise BadRequest("there is no such person")
+        signed_in = self._signed_in(request)
+        if signed_in and signed_in[0] == person and not wanted.force_authn:
+            return _post(self._idp.log_in(wanted, *signed_in))  # goes on, as old as it is
         now = self._idp.now()
         response = _post(self._idp.log_in(wanted, person, now))
         self._set_cookie(response, self._session_cookie, self._sign("session", person.id, now))

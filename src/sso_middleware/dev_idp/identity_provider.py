@@ -44,6 +44,7 @@ class DevIdP:
         base_url: str,  # "http://localhost:8001": only for loopback, because anybody can sign in as anybody
         sign_response: bool = True,  # real ones differ: Entra ID signs the assertion only, Okta both
         sign_assertion: bool = True,
+        remember: bool = False,  # True: who is signed in is not asked again, as at a real one
         people: Sequence[Person] = PEOPLE,
         clock: Clock = system_clock,
     ) -> None:
@@ -56,6 +57,7 @@ class DevIdP:
         self.port = parts.port or 80
         self.entity_id = f"{DEV_IDP_PREFIX}{parts.netloc}"
         self.sso_url = f"{base_url}/sso"
+        self.remember = remember
         self.people = {person.id: person for person in people}
         self.now = clock
         self._service_providers = service_providers
@@ -85,6 +87,10 @@ class DevIdP:
             raise BadRequest(f"the AuthnRequest wants its answer at {request.acs_url!r}; registered is {registered}")
         if request.destination not in (None, self.sso_url):
             raise BadRequest(f"the AuthnRequest's Destination is {request.destination!r}, not {self.sso_url}")
+
+    def app_of(self, request: SignInRequest) -> str:
+        """The host of the application that this is for, which a person knows better than its entity id."""
+        return urlsplit(self._acs_url(request)).netloc
 
     def log_in(self, request: SignInRequest, person: Person, authenticated_at: datetime) -> FormPost:
         """Tell the service provider that this is `person`, who signed in here at that time."""

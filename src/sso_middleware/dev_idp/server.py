@@ -33,6 +33,7 @@ def serve(
     host: HostName = "localhost",
     sign_response: bool = True,
     sign_assertion: bool = True,
+    remember: bool = False,
 ) -> None:
     """Serve until Ctrl-C (KeyboardInterrupt), which ends it quietly. Raises ConfigurationError for a taken port."""
     listener = listen(port)
@@ -41,6 +42,7 @@ def serve(
         base_url=f"http://{host}:{listener.getsockname()[1]}",
         sign_response=sign_response,
         sign_assertion=sign_assertion,
+        remember=remember,
     )
     server = make_idp_server(idp, listener)
     try:

@@ -17,6 +17,7 @@ from .site import Site
 KIND = "browser"
 _LIFETIME_SECONDS = 24 * 3600
 _MOST = 4
+_SUFFIX = re.compile(r"[0-9a-f]{6}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -38,13 +39,11 @@ class Browser:
 def ids_of(site: Site, request: Request) -> dict[str, str]:
     """Cookie kind → id, of every browser cookie that came."""
     prefix = site.cookie_name(KIND) + "-"
-    found: dict[str, str] = {}
-    for part in "; ".join(request.headers.getlist("Cookie")).split(";"):
-        name = part.partition("=")[0].strip()
-        value = request.cookie(name) if name.startswith(prefix) else None
-        if value and _TOKEN.fullmatch(value):
-            found[f"{KIND}-{name[len(prefix) :]}"] = value
-    return found
+    return {
+        f"{KIND}-{name[len(prefix) :]}": value
+        for name, value in request.cookies().items()
+        if name.startswith(prefix) and _SUFFIX.fullmatch(name, len(prefix)) and value and _TOKEN.fullmatch(value)
+    }
 
 
 def recognise(site: Site, request: Request) -> Browser:

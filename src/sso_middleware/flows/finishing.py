@@ -143,6 +143,6 @@ async def _sign_in(
         "login_succeeded",
         connection_id=connection.id,
         email=principal.email,
-        detail={"assertion": assertion.id, "user_id": principal.user_id or ""},
+        detail={"assertion": assertion.id},  # not the host's user id, which may be the e-mail: details are logged
     )
     return see_other(site.app_url(return_to), cookie, site.no_cookie(RESTARTED))

@@ -179,6 +179,21 @@ def dress(site: Site, request: Request, decision: PassThrough, headers: Headers)
         headers["Cache-Control"] = "private, no-store"
 
 
+def answer_challenge(
+    site: Site, request: Request, decision: PassThrough, status: int, headers: Headers
+) -> Reply | None:
+    """Our answer in place of a challenge of the host's; None: its own stands.
+
+    So it does for somebody who is signed in: a sign-in would lead straight back here, for ever.
+    """
+    if decision.principal is not None or not is_challenge(site, status, headers):
+        return None
+    try:
+        return demand_sign_in(site, request)
+    except Misdirected:  # what the host answered to an unsafe request on another host name is a refusal too
+        return None
+
+
 def is_challenge(site: Site, status: int, headers: Headers) -> bool:
     """Whether a view of the host's asks for a sign-in by its own 401 (`challenge = true`)."""
     if not site.settings.challenge or status != 401:

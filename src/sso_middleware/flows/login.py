@@ -133,6 +133,12 @@ def _login_page(site: Site, browser: Browser, *, return_to: str, email: str = ""
         return_to=return_to,
         email=email,
         problem=problem,
-        local_login_url=site.settings.local_login_url,
+        local_login_url=_local_login_url(site),
     )
     return page.with_cookies(*browser.cookies)
+
+
+def _local_login_url(site: Site) -> str | None:
+    """A path is below the mount."""
+    url = site.settings.local_login_url
+    return site.settings.mount_path + url if url and url.startswith("/") else url

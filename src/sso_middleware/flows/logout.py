@@ -5,11 +5,14 @@ from __future__ import annotations
 from ..calling import Call
 from ..connections import Connection
 from ..stores.records import Session
+from ..tokens import new_token
 from ..web import Reply, Request, json_reply, see_other
 from .forms import csrf_token, read_own_form
 from .reporting import ask_host, report
 from .sessions import KIND, find_session, idle_end, principal_of
 from .site import Site
+
+SIGNED_OUT = "signed-out"
 
 
 async def show_logout(site: Site, request: Request, call: Call) -> Reply:
@@ -29,10 +32,15 @@ async def show_logout(site: Site, request: Request, call: Call) -> Reply:
 async def log_out(site: Site, request: Request, call: Call) -> Reply:
     """POST logout: end the session and the host's own, and arrive at a public page."""
     session = await find_session(site, request, call)
-    reply = see_other(site.page_url("signed-out"), site.no_cookie(KIND))
+    reply = see_other(site.page_url("signed-out"))
     if session is None:
+        # No cookie is deleted: a post from another site comes without it, and would sign somebody out (SLO-014).
         return reply
     await read_own_form(site, request, call, (session.id,))
+    # Chromium keeps `no-store` pages for its Back button and drops them when an HttpOnly cookie changes;
+    # it does not count one that is deleted (seen in Chromium 156), so another one is set.
+    marker = site.cookie(SIGNED_OUT, new_token(), seconds=60)
+    reply = reply.with_cookies(site.no_cookie(KIND), marker)
     await call(site.store.end_session, session.id)
     headers = await ask_host(call, site.hooks.end_host_session, request)
     await report(

@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 log = logging.getLogger("sso_middleware")
 
+_LONGEST = 500
+"""Characters of one value: an event can quote what anybody sent, and is kept."""
+
 
 async def ask_host(call: Call, hook: Callable[P, Awaitable[T] | T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a hook. Raises HookFailed for whatever it raises; the log gets the stack, not the values."""
@@ -57,17 +60,19 @@ async def report(
     event = Event(
         code=code,
         at=site.now(),
-        connection_id=connection_id,
+        connection_id=connection_id and connection_id[:_LONGEST],
         reference=reference,
         client=request.client,
         email=email,
-        detail=dict(detail or {}),
+        detail={name: value[:_LONGEST] for name, value in (detail or {}).items()},
     )
     log.info("%r", event)
     try:
         await call(site.store.add_event, event)
-    except StoreError as error:
-        log.error("event %s not stored: %s", code, error.code)
+    except Exception as error:  # a refusal stays one, whatever a store raises
+        log.error(
+            "event %s not stored: %s", code, error.code if isinstance(error, StoreError) else type(error).__name__
+        )
     try:
         await ask_host(call, site.hooks.on_event, event)
     except HookFailed:

@@ -6,6 +6,7 @@ How long one lives is decided here, by `is_live`, and nowhere else.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ from ..stores.records import Session
 from ..tokens import hash_token, new_token
 from ..web import Cookie, Request
 from .site import Site
+
+log = logging.getLogger("sso_middleware")
 
 KIND = "session"
 _LONGEST_STEP = timedelta(seconds=60)
@@ -68,8 +71,15 @@ async def find_session(site: Site, request: Request, call: Call, *, is_activity:
 
 
 async def is_still_live(site: Site, session_id: str, call: Call) -> bool:
-    """Whether a session that was live at the start of a long answer still is."""
-    session = await call(site.store.get_session, session_id)
+    """Whether a session that was live at the start of a long answer still is. Never raises.
+
+    While the store can't tell, it is not: the gate lets nobody in then either.
+    """
+    try:
+        session = await call(site.store.get_session, session_id)
+    except Exception as error:  # whatever a store raises must not leave the answer open, unwatched
+        log.error("a long answer ends, since its session can't be looked up: %s", type(error).__name__)
+        return False
     return session is not None and is_live(session, site.connections.get(session.connection_id), site.now())
 
 

@@ -38,12 +38,12 @@ from .schema import (
     EXCLUSIVE_C14N,
     FAILURE_SHAPES,
     NAMESPACES,
-    PREFIXES,
     SHAPES,
     SIGNATURE_ALGORITHMS,
     Element,
     Shape,
     name_of,
+    qualified_name,
     tag,
 )
 
@@ -78,8 +78,9 @@ def check_form(root: Element) -> None:
     _check_element(root, name_of(root), shapes)
     _check_ids(root)
     _check_versions(root)
-    for signature in root.iter(tag("ds:Signature")):
-        _check_signature(signature)
+    for signed in root.iter(tag("samlp:Response"), tag("saml:Assertion")):
+        for signature in signed.iterfind("ds:Signature", NAMESPACES):
+            _check_signature(signed, signature)
     for encrypted in root.iter(tag("saml:EncryptedAssertion"), tag("saml:EncryptedID")):
         _check_encrypted(encrypted)
 
@@ -135,13 +136,12 @@ def _check_attributes(element: Element, name: str, shape: Shape) -> None:
 
 
 def _attribute_name(key: str) -> str:
-    name = etree.QName(key)
-    return f"{PREFIXES.get(name.namespace, name.namespace)}:{name.localname}" if name.namespace else name.localname
+    return qualified_name(key) or key
 
 
 def _is_like_an_id(key: str) -> bool:
     # x:ID, xml:id, Id beside ID: some reader takes the other one ("The Fragile Lock", 2025).
-    return key.rpartition(":")[2].lower() == "id"
+    return re.split("[:}]", key)[-1].lower() == "id"
 
 
 def _check_foreign(element: Element) -> None:
@@ -172,13 +172,12 @@ def _check_versions(root: Element) -> None:
             raise VersionUnsupported(f"{name_of(element)} is not of version 2.0")
 
 
-def _check_signature(signature: Element) -> None:
+def _check_signature(signed: Element, signature: Element) -> None:
     """One Reference, to the element that the Signature stands in, by the only transforms there are."""
     if _algorithms(signature, "ds:CanonicalizationMethod") != [EXCLUSIVE_C14N]:
         raise CanonicalizationNotAllowed("the canonicalization must be exclusive, without comments")
-    parent = signature.getparent()
     references = signature.findall("ds:SignedInfo/ds:Reference", NAMESPACES)
-    if len(references) != 1 or parent is None or references[0].get("URI") != f"#{parent.get('ID')}":
+    if [reference.get("URI") for reference in references] != [f"#{signed.get('ID')}"]:
         raise ReferenceNotAllowed("a Signature must refer to the element it stands in, and only to that (core 5.4.2)")
     # SAML core 5.4.4; in this order, or canonical octets would have to be parsed again to drop the Signature.
     transforms = references[0].findall("ds:Transforms/ds:Transform", NAMESPACES)

@@ -83,7 +83,10 @@ def check_failure(
 
 
 def _verify_if_signed(element: Element, trust: Trust, now: datetime) -> tuple[Element, bool]:
-    """The element, parsed again from exactly the bytes that its Signature covers; itself if it has none."""
+    """The element, parsed again from exactly the bytes that its Signature covers; itself if it has none.
+
+    What the bytes leave out is gone, a namespace too that nothing but a PrefixList further in names.
+    """
     if element.find("ds:Signature", NAMESPACES) is None:
         return element, False
     allow_sha1 = trust.sha1_until is not None and now < trust.sha1_until

@@ -89,7 +89,7 @@ def check_destination(
 def check_in_response_to(element: Element, expected: Expected | None) -> None:
     # SAML profiles 4.1.4.3 and 4.1.5: our own request's ID; of an unsolicited Response it MUST NOT be there.
     if element.get("InResponseTo") != (expected.request_id if expected else None):
-        raise InResponseToMismatch("InResponseTo is not the ID of our login request" if expected else "there was none")
+        raise InResponseToMismatch("InResponseTo is not that of our login request, or is there where we asked nothing")
 
 
 def check_age(element: Element, *, expected: Expected | None, trust: Trust, now: datetime) -> None:

@@ -28,7 +28,7 @@ NAMESPACES = {
     "xenc11": "http://www.w3.org/2009/xmlenc11#",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
 }
-PREFIXES = {namespace: prefix for prefix, namespace in NAMESPACES.items()}
+_PREFIXES = {namespace: prefix for prefix, namespace in NAMESPACES.items()}
 
 ASSERTIONS = ("saml:Assertion", "saml:EncryptedAssertion")
 
@@ -212,16 +212,24 @@ SHAPES = _read_table(_TABLE)
 FAILURE_SHAPES = SHAPES | _read_table(_FAILURE_TABLE)
 
 
-def name_of(element: Element) -> str:
-    """`saml:Issuer`, whatever prefix the sender took; `other` outside the namespaces that we know."""
-    name = etree.QName(element)
-    prefix = PREFIXES.get(name.namespace or "")
-    return f"{prefix}:{name.localname}" if prefix else "other"
-
-
 def tag(name: str) -> str:
     prefix, _, local = name.partition(":")
     return f"{{{NAMESPACES[prefix]}}}{local}"
+
+
+_NAMES = {tag(name): name for name in (row.rpartition("/")[2] for row in SHAPES)}
+
+
+def name_of(element: Element) -> str:
+    """`saml:Issuer`, whatever prefix the sender took; `other` outside the namespaces that we know."""
+    return _NAMES.get(str(element.tag)) or qualified_name(str(element.tag)) or "other"
+
+
+def qualified_name(tag_or_key: str) -> str | None:
+    """With our prefix for its namespace; None if that is not one of ours."""
+    name = etree.QName(tag_or_key)
+    prefix = _PREFIXES.get(name.namespace or "")
+    return f"{prefix}:{name.localname}" if prefix else None
 
 
 # Values

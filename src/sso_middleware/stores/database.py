@@ -44,7 +44,7 @@ def read_database_url(text: str) -> URL:
         return _read_sqlite_url(url)
     if url.drivername == "postgresql+psycopg":
         return url
-    if url.get_backend_name() == "postgresql":
+    if url.get_backend_name() in ("postgresql", "postgres"):  # hosting providers hand out postgres://…
         # SQLAlchemy 2.0 and 2.1 take different drivers where none is named.
         raise ConfigurationError('database_url must name its driver: write "postgresql+psycopg://…"')
     raise ConfigurationError(
