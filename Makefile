@@ -12,6 +12,7 @@ CHECKED := src tests examples benchmarks scripts/export-requirements
 
 help:
 	@echo "make demo          a small app behind SSOMiddleware, with an identity provider to sign in at"
+	@echo "                   (DEMO=\"--port 8010 --idp-port 8011\" where the usual ports are taken)"
 	@echo "make test          linters, types, and the whole suite (installs test servers where it can)"
 	@echo "make lint          linters and types only"
 	@echo "make long          the slow tests: fuzzing, soak, the server matrix"
@@ -21,7 +22,7 @@ help:
 	@echo "make clean         remove what these commands made"
 
 demo: $(VENV)/.for-demo
-	@exec $(BIN)/sso-middleware demo
+	@exec $(BIN)/sso-middleware demo $(DEMO)
 
 test: $(VENV)/.for-tests
 	@scripts/install-test-servers

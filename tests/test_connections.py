@@ -125,6 +125,7 @@ def test_every_problem_of_every_connection_is_told_at_once(tmp_path: Path) -> No
         "connection 'two'",
         "connection 'three'",
     ]
+    assert problems[1].startswith("connection 'two': can't read metadata_file")
     assert "missing.xml" in problems[1]
 
 

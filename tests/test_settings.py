@@ -467,7 +467,6 @@ def test_every_problem_is_told_at_once() -> None:
         "connections[new].metadata_file: is missing, so no identity provider is named",
         "connections[3]: must be a table",
         "connections: 2 of them have the id 'globex'",
-        "connections: the domain 'globex.example' is listed by 'globex' and by 'globex'",
     ]
     for beginning in expected:
         assert sum(problem.startswith(beginning) for problem in told) == 1, (beginning, told)
@@ -479,7 +478,8 @@ def test_an_error_lists_its_problems() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings()
     assert str(caught.value) == (
-        "- base_url: is missing; it must be given\n- secret_keys: is missing; it must be given"
+        "- base_url: is missing; it must be given\n"
+        '- secret_keys: is missing; make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
     )
 
 
@@ -616,7 +616,8 @@ def test_an_identity_provider_is_named_in_one_of_three_ways(source: dict[str, An
         ({"domains": ["any"]}, "domains[0]: is not a whole domain name"),
         ({"domains": ["acme.example", "*.acme.example"]}, "domains[1]: must not be a wildcard"),
         ({"domains": ["acme.example."]}, "domains[0]: must not end with a dot"),
-        ({"domains": ["@acme.example"]}, "domains[0]: is not a domain name"),
+        ({"domains": ["@acme.example"]}, "domains[0]: must not begin with @: leave it out"),
+        ({"domains": ["acme@acme.example"]}, "domains[0]: is not a domain name"),
         ({"domains": [7]}, "domains[0]: must be a text"),
         ({"domains": ["acme.example", "ACME.example"]}, "domains: lists a domain twice"),
         ({"excluded_users": ["it"]}, "excluded_users[0]: must be a plain e-mail address"),
@@ -625,6 +626,8 @@ def test_an_identity_provider_is_named_in_one_of_three_ways(source: dict[str, An
         ({"metadata_file": "x.xml"}, "metadata_file: names the identity provider once more than metadata"),
         ({"entity_id": "urn:idp"}, "metadata: names the identity provider once more than entity_id"),
         ({"metadata": None, "entity_id": "urn:idp"}, "sso_url: is missing; entity_id, sso_url and certificates"),
+        ({"certificates": ["certs/ok.pem"]}, "certificates[0]: looks like the name of a file: paste the file's text"),
+        ({"metadata": None, "metadata_fiel": "x.xml"}, "metadata_fiel: there is no such setting; did you mean meta"),
         ({"metadata_url": "https://idp.example/", "metadata": None}, "metadata_url: is not supported yet; download"),
         ({"metadata": " "}, "metadata: must not be empty"),
         ({"sso_url": "javascript:alert(1)"}, "sso_url: must be an absolute URL"),
@@ -648,6 +651,32 @@ def test_a_connection_that_can_t_be_is_refused(values: dict[str, Any], problem: 
     told = connection_problems(**values)
     assert len([line for line in told if not line.startswith("metadata: names")]) == 1 or len(told) == 1
     assert any(line.startswith(problem) for line in told), told
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("organization", "organisation"), ("domains", "domain"), ("metadata", "metadta"), ("id", "ids")],
+)
+def test_a_misspelt_key_is_one_problem(right: str, wrong: str) -> None:
+    """It is not told as missing as well, nor what its default would contradict."""
+    values = {name: value for name, value in ACME.items() if name != right}
+    (told,) = problems(connections=[values | {wrong: ACME[right]}])
+    assert told.endswith(f".{wrong}: there is no such setting; did you mean {right}?")
+
+
+def test_what_a_misspelt_key_is_like_is_judged_where_it_is_given() -> None:
+    """Only what was probably meant by it is left aside."""
+    told = problems(protects=["/a"], protect=[], public=["/sso"])
+    assert [line.partition(":")[0] for line in told] == ["protects", "protect", "public"]
+
+
+def test_a_setting_of_the_app_below_a_connection_is_told() -> None:
+    """TOML gives it to the connection, whatever blank lines there are; its other problems are told beside."""
+    told = problems(connections=[ACME | {"protect": ["/"], "leeway": "6m"}])
+    assert told == (
+        "connections[acme].protect: protect is a setting of the app: move it above the first [[connections]]",
+        "connections[acme].leeway: must be at most 5m",
+    )
 
 
 def test_a_transient_name_id_needs_a_principal_id() -> None:
@@ -793,6 +822,34 @@ def test_a_file_that_can_t_be_read_is_told(tmp_path: Path, content: bytes | None
     assert first.startswith(f"{config}: {problem}")
     assert second.startswith("SSO_NAMEE: ")
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_file_that_is_not_there_is_the_fault_of_who_named_it(tmp_path: Path) -> None:
+    """`config` or SSO_CONFIG; the default file is read only if it is there."""
+    missing = tmp_path / "nope.toml"
+    with pytest.raises(ConfigurationError, match=r"nope\.toml: can't be read .*: is config right"):
+        load(ENVIRON | {"SSO_CONFIG": "other.toml"}, config=missing)
+    with pytest.raises(ConfigurationError, match=r"nope\.toml: can't be read .*: is SSO_CONFIG right"):
+        load(ENVIRON | {"SSO_CONFIG": str(missing)})
+
+
+def test_without_a_file_that_is_said_first() -> None:
+    """Before what is missing, with the folder and what to do; not where nothing is missing, or a file was read."""
+    with pytest.raises(ConfigurationError) as caught:
+        load({"SSO_NAMEE": "x"})
+    first, *others = caught.value.problems
+    assert first == (
+        f"no sso.toml in {Path.cwd()}, and SSO_CONFIG is not set: run `sso-middleware init` there, or set SSO_CONFIG"
+    )
+    assert [line.partition(":")[0] for line in others] == ["SSO_NAMEE", "base_url", "secret_keys"]
+
+    with pytest.raises(ConfigurationError) as caught:
+        load(ENVIRON | {"SSO_MODE": "x"})
+    assert len(caught.value.problems) == 1
+    Path("sso.toml").touch()
+    with pytest.raises(ConfigurationError) as caught:
+        load({})
+    assert [line.partition(":")[0] for line in caught.value.problems] == ["base_url", "secret_keys"]
 
 
 def test_unknown_names_in_a_file_are_told(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ e-mail address or a piece of a message.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -35,12 +36,15 @@ class SSOError(Exception):
     code: ClassVar[str] = "sso_error"
     status: ClassVar[int] = 500
     public_message: ClassVar[str] = "Something went wrong while signing you in."
+    heading: ClassVar[str] = "That didn’t work"
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail or self.public_message)
         self.detail = detail or self.public_message
         self.connection_id: str | None = None
         """Which connection it is about, once somebody knows."""
+        self.return_to = "/"
+        """The page that the person wanted, once somebody knows."""
 
     @property
     def sentence(self) -> str:
@@ -151,7 +155,8 @@ class Misdirected(BadRequest):
 class PageNotFound(BadRequest):
     code = "page_not_found"
     status = 404
-    public_message = "There is no such page."
+    heading = "There is no such page"
+    public_message = "The address may be mistyped."
 
 
 class FramedRequest(BadRequest):
@@ -242,6 +247,22 @@ class IdentityProviderFailure(LoginRefused):
     public_message = "Your identity provider did not sign you in."
 
 
+class HostSessionOfAnother(LoginRefused):
+    """`domains` mode: signed in by SSO as one person, and at the host as one who must come by SSO.
+
+    The host's session was ended; ``headers`` are what its hook wants sent with that.
+    """
+
+    code = "host_session_of_another"
+    public_message = (
+        "You were signed in here as two different people. One of them has been signed out: go on or reload."
+    )
+
+    def __init__(self, detail: str, headers: Iterable[tuple[str, str]]) -> None:
+        super().__init__(detail)
+        self.headers = tuple(headers)
+
+
 class AttributeMissing(LoginRefused):
     """A required attribute is not in the assertion; the text names it."""
 
@@ -253,7 +274,10 @@ class EmailOutsideDomains(LoginRefused):
     """The asserted e-mail address is not within the connection's own domains."""
 
     code = "email_outside_domains"
-    public_message = "Your e-mail address does not belong to this organization."
+    public_message = (
+        "Your e-mail address does not belong to this organization. If you are signed in there as somebody else, sign"
+        " out there first."
+    )
 
 
 class EmailInvalid(LoginRefused):

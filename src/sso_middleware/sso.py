@@ -18,7 +18,7 @@ from .errors import CertificateUnusable, ConfigurationError, MethodNotAllowed, N
 from .flows import finishing, gate, login, logout, receiving, refusing, sessions
 from .flows.identity_headers import IdentityHeaders
 from .flows.own_keys import OwnKeys
-from .flows.paths import is_ambiguous, is_below
+from .flows.paths import is_ambiguous
 from .flows.reporting import about
 from .flows.site import Site
 from .hooks import Hooks, has_host_user
@@ -27,6 +27,7 @@ from .pages import Pages
 from .saml.keys import check_key_pair
 from .saml.metadata import build_sp_metadata
 from .saml.parties import KeyPair
+from .setting_rules import is_below
 from .settings import Settings
 from .stores.migrate import prepare_database
 from .stores.records import KeyPurpose, Store

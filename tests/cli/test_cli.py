@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -49,6 +50,12 @@ def test_a_wrong_call_ends_with_2(call: Call, arguments: tuple[str, ...]) -> Non
     assert "Error" in result.stderr
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("keys", "--help")])
+def test_no_summary_is_cut(call: Call, arguments: tuple[str, ...]) -> None:
+    """What a command does is told in the width of a terminal."""
+    assert "..." not in call(*arguments).stdout.partition("Commands:")[2]
+
+
 # init
 
 
@@ -70,6 +77,7 @@ def test_what_init_has_commented_out_works_too(call: Call, folder: Path) -> None
     text = (folder / "new.toml").read_text()
     settings, tables = text.split("# One table for")
     settings = settings.replace("# hard", "hard").replace("# abs", "abs").replace("# trusted", "trusted")
+    assert "A setting of the app belongs above the first [[connections]]" in settings
     settings = settings.replace("# local", "local").replace("public = []", 'public = ["/login"]')
     tables = "\n".join(line.removeprefix("# ") for line in tables.splitlines()[1:])
     (folder / "new.toml").write_text(settings + tables)
@@ -109,6 +117,45 @@ def test_check_as_json(call: Call) -> None:
     (connection,) = told["connections"]
     assert connection["acs_url"] == "http://127.0.0.1:8000/sso/acme/acs"
     assert connection["domains"] == ["acme.co.example", "acme.example"]
+    assert told["not_checked"][0] == "the database, which was not tried"
+
+
+def test_check_says_what_it_does_not_check(call: Call, folder: Path) -> None:
+    """An "ok" is not taken for more than it is: a database that nobody can reach is none of its business."""
+    (folder / "sso.toml").write_text(f'database_url = "postgresql+psycopg://u@127.0.0.1:1/x"\n{SETTINGS}{ACME}')
+    result = call("check")
+    assert result.exit_code == 0
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("not checked: the database, which was not tried; the hooks in your code; ")
+
+
+@pytest.mark.parametrize(
+    ("mode", "excluded", "reasons"),
+    [
+        ("domains", "", 'mode "domains"'),
+        ("everyone", 'excluded_users = ["it@acme.example"]', "excluded_users of 'acme'"),
+        ("domains", 'excluded_users = ["it@acme.example"]', "mode \"domains\", excluded_users of 'acme'"),
+        ("everyone", "", None),
+    ],
+)
+def test_check_notes_the_hook_that_code_must_have(
+    call: Call, folder: Path, mode: str, excluded: str, reasons: str | None
+) -> None:
+    """The settings alone don't show that the app would not start without `host_user`."""
+    (folder / "sso.toml").write_text(f'mode = "{mode}"\n{SETTINGS}{ACME}{excluded}\n')
+    result = call("check")
+    assert result.exit_code == 0
+    assert ("host_user" in result.stdout) == (reasons is not None)
+    assert reasons is None or f"for {reasons}; without it the app does not start" in result.stdout
+
+
+def test_check_misses_the_database_driver(call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL without psycopg would not start: which extra to install is told."""
+    (folder / "sso.toml").write_text(f'database_url = "postgresql+psycopg://u@127.0.0.1/x"\n{SETTINGS}{ACME}')
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    result = call("check")
+    assert result.exit_code == 1
+    assert 'pip install "sso-middleware[postgres]"' in result.stderr
 
 
 def test_check_tells_every_problem(call: Call, folder: Path) -> None:
@@ -157,6 +204,16 @@ def test_check_notes_that_nobody_can_sign_in(call: Call, folder: Path) -> None:
     assert "note: no connection is set up yet" in result.stdout
 
 
+def test_without_settings_the_first_step_is_told(call: Call, folder: Path) -> None:
+    """No sso.toml and no SSO_CONFIG: that comes first, with the command that writes one."""
+    (folder / "sso.toml").unlink()
+    result = call("check")
+    assert result.exit_code == 1
+    assert f"- no sso.toml in {folder}, and SSO_CONFIG is not set: run `sso-middleware init`" in result.stderr
+    assert result.stderr.index("no sso.toml") < result.stderr.index("base_url: is missing")
+    assert 'secret_keys: is missing; make one with: python -c "import secrets' in result.stderr
+
+
 # Records
 
 
@@ -196,7 +253,7 @@ def happened(call: Call, folder: Path) -> None:
     call("migrate")
     store = store_in(folder)
     store.add_event(Event("login_succeeded", NOW, "acme", client="192.0.2.1", email="ada@acme.example"))
-    detail = {"expected": "https://app.example.com", "came": "a\x1b[2Jb\nc"}
+    detail = {"nothing": "", "expected": "https://app.example.com", "came": "a\x1b[2Jb\nc"}
     store.add_event(Event("audience_mismatch", NOW + timedelta(minutes=1), "acme", "babud-kolim", detail=detail))
     store.close()
 
@@ -238,6 +295,7 @@ def test_metadata_is_for_upload(call: Call, folder: Path) -> None:
     printed, written = call("metadata", "acme"), call("metadata", "acme", "-o", "us.xml")
     assert (printed.exit_code, written.exit_code) == (0, 0)
     assert "http://127.0.0.1:8000/sso/acme/acs" in printed.stdout
+    assert printed.stdout.endswith(">\n")
     assert (folder / "us.xml").read_bytes() == printed.stdout_bytes
     assert call("metadata").stdout == printed.stdout
 
@@ -299,9 +357,11 @@ def test_secrets_are_not_printed(call: Call, folder: Path) -> None:
 
 
 def test_settings_are_loaded_from_the_named_file(call: Call, folder: Path) -> None:
-    """--config wins; a name that is not there is told."""
-    result = call("check", "--config", "elsewhere.toml")
-    assert result.exit_code == 1
-    assert "elsewhere.toml: can't be read" in result.stderr
+    """--config wins; if nothing is there, the call was wrong."""
+    for command in (("check",), ("events",), ("keys", "reseal"), ("dev-idp",)):
+        result = call(*command, "--config", "elsewhere.toml")
+        assert result.exit_code == 2
+        assert "'--config'" in result.stderr
+        assert "'elsewhere.toml' does not exist" in result.stderr
     with pytest.raises(ConfigurationError):
         Settings.load(environ={}, config=folder / "elsewhere.toml")

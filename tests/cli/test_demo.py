@@ -19,6 +19,7 @@ from wsgiref.validate import validator
 import httpx
 import pytest
 from tests.cli.conftest import Call
+from tests.servers import BINARIES, ROOT, clean_environment
 
 from sso_middleware.cli.demo_app import FIRST_REPORT, STYLE, demo_app
 from sso_middleware.principal import Principal
@@ -108,6 +109,62 @@ def test_the_demo_s_settings_are_yours(folder: Path) -> None:
     assert (folder / "sso.toml").read_text() == f'protect = ["/"]\n{text}'
 
 
+def test_another_person_signs_in_after_the_first(tmp_path: Path) -> None:
+    """In one browser: Ada signs out, Carol is refused, Grace signs in; nobody signs out at the dev IdP."""
+    with running("demo", "--port", "0", "--idp-port", "0", "--data", "data", cwd=tmp_path) as process:
+        url = address_in(process)
+        with httpx.Client(headers={"Accept": "text/html"}, follow_redirects=True) as browser:
+            ada = post_form(browser, post_form(browser, browser.get(url + FIRST_REPORT), person="ada"))
+            assert "Ada Lovelace" in ada.text
+            post_form(browser, ada)
+            people = browser.get(url + FIRST_REPORT)
+            assert "(signed in)" in people.text
+            carol = post_form(browser, post_form(browser, people, person="carol"))
+            assert (carol.status_code, "email_outside_domains" in carol.text) == (403, True)
+            grace = post_form(browser, post_form(browser, browser.get(url + FIRST_REPORT), person="grace"))
+            assert (str(grace.url), "Grace Hopper" in grace.text) == (url + FIRST_REPORT, True)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+def test_its_hint_works_as_it_is_printed(tmp_path: Path) -> None:
+    """Started by a path, as `make demo` does, that path is in the command that it tells people to type."""
+    (tmp_path / "bin").symlink_to(BINARIES)
+    environ = clean_environment(PATH="/usr/bin:/bin")
+    command = ["bin/sso-middleware", "demo", "--port", "0", "--idp-port", "0", "--data", "my data"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            hint = next(line.partition("What happened: ")[2] for line in process.stdout if "What happened" in line)
+            assert hint.startswith("bin/sso-middleware events -c ")
+            result = subprocess.run(
+                hint, shell=True, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=60
+            )
+            assert (result.returncode, result.stdout, result.stderr) == (0, "Nothing has happened yet.\n", "")
+        finally:
+            process.kill()
+
+
+def test_two_demos_don_t_disturb_each_other(tmp_path: Path) -> None:
+    """One directory is for one demo at a time; with two, one browser is signed in at both, since cookies know no ports."""
+    first = running("demo", "--port", "0", "--idp-port", "0", "--data", "one", cwd=tmp_path)
+    second = running("demo", "--port", "0", "--idp-port", "0", "--data", "two", cwd=tmp_path)
+    with first as one, second as two:
+        urls = [address_in(one), address_in(two)]
+        metadata = (tmp_path / "one" / "idp.xml").read_text()
+        with running("demo", "--port", "0", "--idp-port", "0", "--data", "one", cwd=tmp_path) as third:
+            output, errors = third.communicate(timeout=30)
+        assert (third.returncode, output) == (2, "")
+        assert "one is in use by another demo. Stop that one, or choose another directory with --data." in errors
+        assert (tmp_path / "one" / "idp.xml").read_text() == metadata
+        with httpx.Client(headers={"Accept": "text/html"}, follow_redirects=True) as browser:
+            for url in urls:
+                report = post_form(browser, post_form(browser, browser.get(url + FIRST_REPORT), person="ada"))
+                assert report.status_code == 200
+            for url in urls:
+                assert str(browser.get(url + FIRST_REPORT).url) == url + FIRST_REPORT
+
+
 @pytest.mark.parametrize("option", ["--port", "--idp-port"])
 def test_a_taken_port_is_told(call: Call, option: str) -> None:
     """Which one, and what to do; with code 2 and nothing left behind."""
@@ -118,6 +175,30 @@ def test_a_taken_port_is_told(call: Call, option: str) -> None:
     assert f"Port {port} can't be used" in result.stderr
     assert option in result.stderr
     assert not Path("data").exists()
+
+
+def test_both_ports_that_are_taken_are_told_at_once(call: Call) -> None:
+    """And what to type instead, by the command and by make."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        ports = [str(taken.getsockname()[1]) for taken in (one, two)]
+        result = call("demo", "--port", ports[0], "--idp-port", ports[1], "--data", "data")
+    assert result.exit_code == 2
+    assert all(f"Port {port} can't be used" in result.stderr for port in ports)
+    assert "demo --port 8010 --idp-port 8011" in result.stderr
+    assert 'make demo DEMO="--port 8010 --idp-port 8011"' in result.stderr
+    assert not Path("data").exists()
+
+
+def test_make_demo_hands_its_options_on() -> None:
+    """What the message says to type is what the Makefile understands."""
+    printed = subprocess.run(
+        ["make", "--dry-run", "demo", "DEMO=--port 8010 --idp-port 8011"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout.endswith("sso-middleware demo --port 8010 --idp-port 8011\n")
 
 
 def test_a_data_directory_that_can_t_be_written_is_told(call: Call, folder: Path) -> None:

@@ -10,7 +10,7 @@ from tests.conftest import MakeWorld
 from tests.identity_provider import IdentityProvider
 from tests.world import NAVIGATION, World
 
-from sso_middleware import HostUser
+from sso_middleware import HostUser, Link
 
 HTML = [("Content-Type", "text/html; charset=utf-8")]
 EXCLUDED = "it1@acme.example"
@@ -341,6 +341,51 @@ def test_a_person_of_an_exclusive_domain_passes_by_sso(make_world: MakeWorld) ->
 
     assert world.first_browser.get("/report").status == 200
     assert world.app.seen[-1].principal is not None
+
+
+def sign_in_beside_the_host(world: World) -> None:
+    url = world.first_browser.get("/sso/login?return_to=/report").location
+    world.post_response(world.idp.log_in(url, "ada@acme.example", now=world.now))
+
+
+def test_an_sso_session_is_no_way_to_keep_a_host_session_as_somebody_else(make_world: MakeWorld) -> None:
+    """Signed in by SSO as oneself, at the host as another of an exclusive domain: that one is ended."""
+    world = host_world(make_world, "domains")
+    sign_in_beside_the_host(world)
+    world.hooks.user = lambda request: HostUser("grace@acme.example", "2")
+
+    answer = world.first_browser.get("/report")
+
+    assert answer.status == 403
+    assert "host_session_of_another" in answer.text
+    assert "host=; Max-Age=0; Path=/; SameSite=Lax" in answer.set_cookies
+    assert world.app.seen == []
+    assert world.first_browser.fetch("/report").status == 403
+    world.hooks.user = lambda request: None
+    assert world.first_browser.get("/report").status == 200
+
+
+@pytest.mark.parametrize("email", ["ada@acme.example", "ADA@acme.example", EXCLUDED, "someone@elsewhere.example"])
+def test_a_host_session_of_the_same_or_of_an_unbound_person_stays(make_world: MakeWorld, email: str) -> None:
+    """The person's own, an excluded one's, one of no exclusive domain."""
+    world = host_world(make_world, "domains")
+    sign_in_beside_the_host(world)
+    world.hooks.user = lambda request: HostUser(email, "1")
+
+    assert world.first_browser.get("/report").status == 200
+    assert world.hooks.ended == []
+
+
+def test_a_linked_person_is_known_by_the_hosts_own_id(make_world: MakeWorld) -> None:
+    """Another address of the same user is fine; the same address of another user is not."""
+    world = host_world(make_world, "domains")
+    world.hooks.decision = lambda identity: Link("7")
+    sign_in_beside_the_host(world)
+
+    world.hooks.user = lambda request: HostUser("ada.lovelace@acme.example", "7")
+    assert world.first_browser.get("/report").status == 200
+    world.hooks.user = lambda request: HostUser("ada@acme.example", "8")
+    assert world.first_browser.get("/report").status == 403
 
 
 def test_a_host_that_can_not_say_who_is_signed_in_lets_nobody_in(make_world: MakeWorld) -> None:

@@ -6,7 +6,8 @@ import pytest
 from tests.world import SECRET
 from werkzeug.datastructures import Headers
 
-from sso_middleware.flows.paths import access_of, is_below, read_own_url, read_return_to, this_page
+from sso_middleware.flows.paths import access_of, read_own_url, read_return_to, this_page
+from sso_middleware.setting_rules import is_below
 from sso_middleware.settings import Settings
 from sso_middleware.web import Request
 

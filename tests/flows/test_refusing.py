@@ -21,6 +21,7 @@ def test_a_refusal_is_told_to_three_readers(world: World) -> None:
     assert event.reference in answer.text
     assert "email_outside_domains" in answer.text
     assert "Your e-mail address does not belong to this organization." in answer.text
+    assert "/sso/login?return_to=/x" in answer.text
     assert "globex.example" not in answer.text
     assert event.connection_id == "acme"
 
@@ -62,6 +63,14 @@ def test_a_page_that_we_do_not_have_is_not_the_hosts(world: World, path: str) ->
     """The prefix is ours, all of it."""
     assert world.browser().get(path).status == 404
     assert world.app.seen == []
+
+
+def test_a_missing_page_says_so_and_leads_on(world: World) -> None:
+    """No sign-in would help there."""
+    answer = world.browser().get("/sso/unknown")
+
+    assert "There is no such page" in answer.text
+    assert f'href="{world.base_url}/"' in answer.text
 
 
 @pytest.mark.parametrize("path", ["//sso/login", "/sso//login", "/sso/./login", "/sso/x/../login", "/sso/login;x"])

@@ -117,6 +117,27 @@ def test_a_solicited_outcome_can_not_be_accepted_by_post(make_world: MakeWorld) 
     assert not world.first_browser.has_session
 
 
+def test_restart_moves_nobody_out_of_another_organization_without_asking(make_world: MakeWorld) -> None:
+    """Another organization's identity provider and a page that posts itself: a click is needed then."""
+    globex = IdentityProvider("https://idp.globex.example/metadata", "https://idp.globex.example/sso")
+    acme = {"id": "acme", "organization": "Acme", "domains": ["acme.example"], "metadata": IdentityProvider().metadata}
+    other = {"id": "globex", "organization": "Globex", "domains": ["globex.example"], "metadata": globex.metadata}
+    world = make_world(connections=[acme, other])
+    url = world.first_browser.get("/sso/login?connection=acme").location
+    world.post_response(world.idp.log_in(url, "ada@acme.example", now=world.now))
+    acs, entity_id = (f"{world.base_url}/sso/globex/{page}" for page in ("acs", "metadata"))
+    form = globex.unsolicited(acs, entity_id, "carol@globex.example", now=world.now)
+
+    page = world.post_response(form, acs=acs)
+
+    assert page.status == 200
+    assert "Sign in as carol@globex.example?" in page.text
+    world.first_browser.get("/report")
+    assert world.app.seen[-1].principal.organization == "Acme"  # type: ignore[union-attr]  # signed in above
+    answer = world.first_browser.post(page.url, {"csrf_token": page.field("csrf_token")})
+    assert answer.refresh_url.startswith(globex.sso_url)
+
+
 def test_off_refuses(make_world: MakeWorld) -> None:
     """RPL-013; the honest twin, asked for by us, is accepted."""
     world = world_of(make_world, "off")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from functools import partial
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from lxml import etree
 from signxml.verifier import XMLVerifier
 from tests.identity_provider import IdentityProvider, KeyKind, find_one, sign
@@ -42,6 +45,7 @@ def test_each_algorithm_of_the_table(kind: KeyKind, algorithm: str, digest: str)
     message = respond(idp, signature_algorithm=algorithm, digest_algorithm=digest, **BOTH)
     assert verify(message, identity_provider=idp.describe()).name_id.value == EMAIL
     assert refusal(message) == "signature_invalid"
+    assert refusal(message, identity_provider=IdentityProvider(kind="p256").describe()) == "signature_invalid"
 
 
 def test_any_of_several_pinned_keys_will_do() -> None:
@@ -109,9 +113,38 @@ def test_ecdsa_is_r_and_s_and_not_der() -> None:
         der = encode_dss_signature(int.from_bytes(raw[:32]), int.from_bytes(raw[32:]))
         value.text = base64.b64encode(der).decode()
 
+    def with_a_zero(root: etree._Element) -> None:
+        value = find_one(root, "saml:Assertion/ds:Signature/ds:SignatureValue")
+        raw = base64.b64decode(value.text or "")
+        value.text = base64.b64encode(raw[:32] + b"\0" + raw[32:]).decode()
+
     message = respond(idp)
     assert refusal(message, identity_provider=idp.describe()) == "accepted"
     assert refusal(edited(message, as_der), identity_provider=idp.describe()) == "signature_invalid"
+    assert refusal(edited(message, with_a_zero), identity_provider=idp.describe()) == "signature_invalid"
+
+
+@pytest.mark.parametrize(("kind", "label"), [("rsa2048", "ecdsa-sha256"), ("p256", "rsa-sha256")])
+def test_a_key_signs_under_its_own_algorithm(kind: KeyKind, label: str) -> None:
+    """A good signature by the pinned key, under the name of another algorithm, is none."""
+    idp = provider(kind)
+
+    def sign_anew(root: etree._Element, label: str) -> None:
+        info = find_one(root, "saml:Assertion/ds:Signature/ds:SignedInfo")
+        find_one(info, "ds:SignatureMethod").set("Algorithm", MORE + label)
+        canonical = etree.tostring(info, method="c14n", exclusive=True, with_comments=False)
+        key = idp.signer.private_key
+        if isinstance(key, EllipticCurvePrivateKey):
+            r, s = decode_dss_signature(key.sign(canonical, ECDSA(hashes.SHA256())))
+            value = r.to_bytes(32) + s.to_bytes(32)
+        else:
+            value = key.sign(canonical, PKCS1v15(), hashes.SHA256())
+        find_one(root, "saml:Assertion/ds:Signature/ds:SignatureValue").text = base64.b64encode(value).decode()
+
+    own = "rsa-sha256" if kind == "rsa2048" else "ecdsa-sha256"
+    for name, code in ((own, "accepted"), (label, "signature_invalid")):
+        message = edited(respond(idp), partial(sign_anew, label=name))
+        assert refusal(message, identity_provider=idp.describe()) == code
 
 
 def test_the_prefixes_of_exclusive_canonicalization_are_kept() -> None:

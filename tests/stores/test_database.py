@@ -42,6 +42,7 @@ def told(error: BaseException) -> str:
         ("", "not a database address"),
         ("sso.db", "not a database address"),
         ("postgresql://u:hunter2@localhost/x", "must name its driver"),
+        ("postgres://u:hunter2@localhost/x", r"must name its driver: write .postgresql\+psycopg://"),
         ("postgresql+psycopg2://u:hunter2@localhost/x", "must name its driver"),
         ("mysql://u:hunter2@localhost/x", "only SQLite and PostgreSQL"),
         ("sqlite:///file:sso.db?mode=ro&uri=true", "plain path"),

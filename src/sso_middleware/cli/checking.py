@@ -1,6 +1,7 @@
 """`check`: would the app start with these settings, and with whom is there trust?
 
-The database is not touched, and nothing is fetched.
+The database is not touched, and nothing is fetched. What is not looked at is told: who reads "ok"
+would take the rest for right.
 """
 
 from __future__ import annotations
@@ -17,15 +18,25 @@ from ..connections import Connection, Connections, read_connections
 from ..errors import ConfigurationError, SSOError
 from ..saml.keys import check_key_pair
 from ..settings import Settings
-from ..stores.database import read_database_url
+from ..stores.database import make_engine, read_database_url
 from .loading import config_option, json_option
+
+_NOT_CHECKED = (
+    "the database, which was not tried",
+    "the hooks in your code",
+    "whether the identity provider knows this app",
+)
 
 
 @click.command()
 @config_option
 @json_option
 def check(config: Path | None, as_json: bool) -> None:
-    """Check the settings and every connection's metadata. Exits 1 if the app would not start."""
+    """Check the settings and every connection's metadata.
+
+    Exits 1 if the app would not start. Not checked are the database, which is not tried, the hooks in
+    your code, and whether the identity provider knows this app.
+    """
     now = system_clock()
     try:
         settings = Settings.load(config=config)
@@ -33,10 +44,11 @@ def check(config: Path | None, as_json: bool) -> None:
     except ConfigurationError as error:
         _tell_problems(error.problems, as_json)
         raise click.exceptions.Exit(1) from None
-    notes = list(_notes(connections, now))
+    notes = [*_notes(connections, now), *_notes_on_hooks(settings)]
     if as_json:
         told = {"ok": True, "problems": [], "notes": notes, "base_url": settings.base_url}
-        click.echo(json.dumps(told | {"connections": [_as_json(c) for c in connections]}, indent=2))
+        told |= {"not_checked": list(_NOT_CHECKED), "connections": [_as_json(c) for c in connections]}
+        click.echo(json.dumps(told, indent=2))
         return
     click.echo(f"ok: {settings.base_url}, mode {settings.mode}, {_count(len(connections), 'connection')}")
     if len(connections) > 0:
@@ -44,6 +56,7 @@ def check(config: Path | None, as_json: bool) -> None:
         click.echo("\n" + _table(rows))
     for note in notes:
         click.echo(f"\nnote: {note}")
+    click.echo(f"\nnot checked: {'; '.join(_NOT_CHECKED)}")
 
 
 def _read(settings: Settings, now: datetime) -> Connections:
@@ -55,7 +68,7 @@ def _read(settings: Settings, now: datetime) -> Connections:
     except ConfigurationError as error:
         problems += error.problems
     try:
-        read_database_url(settings.database_url)
+        make_engine(read_database_url(settings.database_url)).dispose()  # it connects at first use only
     except ConfigurationError as error:
         problems += error.problems
     for name, key, certificate in (
@@ -91,6 +104,16 @@ def _notes(connections: Connections, now: datetime) -> Iterator[str]:
                     f"connection {connection.id!r}: a certificate of the identity provider ended on"
                     f" {key.not_after:%Y-%m-%d}; it still works, but ask their IT for a new one"
                 )
+
+
+def _notes_on_hooks(settings: Settings) -> Iterator[str]:
+    reasons = ['mode "domains"'] if settings.mode == "domains" else []
+    reasons += [f"excluded_users of {c.id!r}" for c in settings.connections if c.excluded_users]
+    if reasons:
+        yield (
+            f"the hook host_user is needed in your code, SSOMiddleware(app, hooks=…), for {', '.join(reasons)};"
+            " without it the app does not start"
+        )
 
 
 def _domains(connection: Connection) -> list[str]:

@@ -6,11 +6,15 @@ browser, as they are in the field.
 
 from __future__ import annotations
 
+import fcntl
+import shlex
+import shutil
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -45,8 +49,9 @@ attributes = {{ principal_id = "UserPrincipalId" }}
 _READY = """
   Open  {url}
 
-  Sign in as Ada, Grace or Bob of Acme. (Carol is of another organization: see how she is turned away.)
-  What is kept is in {data}. What happened: sso-middleware events -c {data}/sso.toml
+  Sign in as Ada, Grace or Bob of Acme. (Carol is of another organization: see how she is turned away.
+  To be somebody else, sign out and sign in again.)
+  What is kept is in {data}. What happened: {events}
   Ctrl-C ends it.
 """
 
@@ -69,8 +74,12 @@ class _Quiet(WSGIRequestHandler):
     help="Where settings, keys and records of the demo are kept.",
 )
 def demo(port: int, idp_port: int, data: Path) -> None:
-    """See it work: a small app, and an identity provider to sign in at."""
-    with _listening(port, "--port") as app_socket, _listening(idp_port, "--idp-port") as idp_socket:
+    """See it work: a small app behind single sign-on.
+
+    It comes with an identity provider to sign in at.
+    """
+    ports = {"--port": port, "--idp-port": idp_port}
+    with _listening(ports) as (app_socket, idp_socket), _alone_in(data):
         url = f"http://127.0.0.1:{app_socket.getsockname()[1]}"
         idp = DevIdP(lambda: known, base_url=f"http://localhost:{idp_socket.getsockname()[1]}")
         settings = _set_up(data, url, idp)
@@ -79,7 +88,8 @@ def demo(port: int, idp_port: int, data: Path) -> None:
         servers = [_make_server(WSGIMiddleware(demo_app, sso), app_socket), make_idp_server(idp, idp_socket)]
         try:
             with _serving(servers), _until_stopped() as stopped:
-                click.echo(_READY.format(url=url, data=data))
+                events = shlex.join([_own_command(), "events", "-c", str(data / "sso.toml")])
+                click.echo(_READY.format(url=url, data=data, events=events))
                 stopped.wait()
         finally:
             sso.site.store.close()
@@ -87,29 +97,66 @@ def demo(port: int, idp_port: int, data: Path) -> None:
 
 
 @contextmanager
-def _listening(port: int, option: str) -> Iterator[socket.socket]:
+def _listening(ports: Mapping[str, int]) -> Iterator[list[socket.socket]]:
+    """A socket for each option's port; all that are taken are told at once."""
+    listeners: list[socket.socket] = []
+    taken: list[str] = []
+    with ExitStack() as stack:
+        for option, port in ports.items():
+            try:
+                listeners.append(stack.enter_context(listen(port)))
+            except ConfigurationError as error:
+                reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error.detail
+                taken.append(f"Port {port} can't be used ({reason}): choose another one with {option}.")
+        if taken:
+            others = "--port 8010 --idp-port 8011"
+            taken.append(f'Such as: {_own_command()} demo {others}, or make demo DEMO="{others}".')
+            raise click.UsageError("\n".join(taken))
+        yield listeners
+
+
+@contextmanager
+def _alone_in(data: Path) -> Iterator[None]:
+    """Two demos in one directory would write each other's metadata over."""
     try:
-        listener = listen(port)
-    except ConfigurationError as error:
-        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error.detail
-        raise click.UsageError(
-            f"Port {port} can't be used ({reason}). Stop what listens there, or choose another port with {option}."
-        ) from None
-    with listener:
-        yield listener
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / ".lock").open("w", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(data, error) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise click.UsageError(
+                f"{data} is in use by another demo. Stop that one, or choose another directory with --data."
+            ) from None
+        yield
+
+
+def _own_command() -> str:
+    """What to type to call us again: the name if it would find us, else the path that we were started by."""
+    started = Path(sys.argv[0])
+    if started.name != "sso-middleware" or not started.is_file():
+        return "sso-middleware"  # started from Python
+    found = shutil.which(started.name)
+    return started.name if found and started.samefile(found) else str(started)
+
+
+def _unwritable(data: Path, error: OSError) -> click.BadParameter:
+    return click.BadParameter(f"{data} can't be written to: {error.strerror}", param_hint="--data")
 
 
 def _set_up(data: Path, url: str, idp: DevIdP) -> Settings:
     config = data / "sso.toml"
     try:
-        data.mkdir(parents=True, exist_ok=True)
         (data / ".gitignore").write_text("*\n", encoding="utf-8")
         (data / "idp.xml").write_text(idp.metadata(), encoding="utf-8")
         with suppress(FileExistsError):
             write_private(config, _FILE.format(secret_key=new_secret_key()))
     except OSError as error:
-        raise click.BadParameter(f"{data} can't be written to: {error.strerror}", param_hint="--data") from None
-    return Settings.load(environ={}, config=config, base_url=url)
+        raise _unwritable(data, error) from None
+    # Cookies know no ports: a second demo has names of its own.
+    return Settings.load(environ={}, config=config, base_url=url, name=f"demo-{url.rpartition(':')[2]}")
 
 
 def _make_server(app: WSGIMiddleware, listener: socket.socket) -> BaseWSGIServer:

@@ -49,6 +49,13 @@ th, td { text-align: left; padding: .45rem .5rem; border-bottom: 1px solid var(-
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1.25rem; margin: 0 0 1rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 30rem) {
+  header { flex-wrap: nowrap; gap: .75rem; padding: .75rem 1rem; }
+  header form { gap: .5rem; font-size: .95rem; line-height: 1.3; text-align: right; }
+  header button { flex: none; }
+  main { margin: 0 .75rem 1rem; padding: 1.25rem; }
+  dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .6rem; }
+}
 .role { display: inline-block; padding: 0 .6rem; margin-right: .35rem; background: var(--tint); border-radius: 1rem; }
 .soft { color: var(--soft); }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: 0 0 1rem; }

@@ -20,7 +20,7 @@ def config_option(command: Command) -> Command:
     return click.option(
         "--config",
         "-c",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, exists=True),
         help="The TOML file with the settings. Default: the one that SSO_CONFIG names, else ./sso.toml.",
     )(command)
 

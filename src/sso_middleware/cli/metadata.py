@@ -25,10 +25,10 @@ class _NoHost(Hooks):
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
 @config_option
 def metadata(connection_id: str | None, output: Path | None, config: Path | None) -> None:
-    """Print our metadata as connection ID sees us: upload it at the identity provider.
+    """Print our metadata as connection ID sees us.
 
-    ID may be left out where there is only one, or with `shared_acs`. The signing key is made if there
-    is none yet.
+    It is for upload at the identity provider. ID may be left out where there is only one, or with
+    `shared_acs`. The signing key is made if there is none yet.
     """
     settings = Settings.load(config=config)
     ids = [connection.id for connection in settings.connections]
@@ -44,7 +44,7 @@ def metadata(connection_id: str | None, output: Path | None, config: Path | None
         if len(ids) > 1:
             raise click.UsageError(f"Which connection? There are: {', '.join(ids)}.")
         connection_id = ids[0]
-    xml = SSO(settings, _NoHost()).build_metadata(connection_id)
+    xml = SSO(settings, _NoHost()).build_metadata(connection_id).rstrip() + b"\n"
     if output is None:
         click.echo(xml, nl=False)
     else:

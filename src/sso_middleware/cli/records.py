@@ -35,7 +35,10 @@ def migrate(config: Path | None) -> None:
 @click.command()
 @config_option
 def housekeeping(config: Path | None) -> None:
-    """Delete what has ended, once: for cron, with `background = false`."""
+    """Delete what has ended, once.
+
+    For cron, with `background = false`.
+    """
     settings = Settings.load(config=config)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     with open_store(settings) as store:
@@ -79,7 +82,7 @@ def _as_text(event: Event) -> str:
     named = {"connection": event.connection_id, "person": event.email, "from": event.client, "ref": event.reference}
     told = [f"{event.at:%Y-%m-%d %H:%M:%S}Z  {event.code:<28}"]
     told += [f"{name} {_printable(value)}" for name, value in named.items() if value]
-    return "\n".join(["  ".join(told).rstrip(), *(f"    {k}: {_printable(v)}" for k, v in event.detail.items())])
+    return "\n".join(["  ".join(told).rstrip(), *(f"    {k}: {_printable(v)}" for k, v in event.detail.items() if v)])
 
 
 def _printable(text: str) -> str:

@@ -35,6 +35,7 @@ public = []                              # such as ["/static", "/healthz"]; wins
 # local_login_url = "/login"             # the app's own login, for people without a connection
 # trusted_proxies = ["10.0.0.0/8"]       # whose X-Forwarded-For is believed
 
+# A setting of the app belongs above the first [[connections]]: below it, it would be the connection's.
 # One table for each organization. Give its IT the metadata of this side: sso-middleware metadata acme
 # [[connections]]
 # id = "acme"                            # part of its URLs: never change it

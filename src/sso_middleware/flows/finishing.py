@@ -26,7 +26,7 @@ from .login import leave
 from .outcome import Failed, Handle, SignedIn, handle_of, open_outcome
 from .provisioning import provision, read_identity
 from .reporting import about, report
-from .sessions import open_session
+from .sessions import find_session, open_session
 from .site import Site
 
 RESTARTED = "restarted"
@@ -42,20 +42,23 @@ async def finish_login(site: Site, request: Request, call: Call) -> Reply:
             return await _finish_unsolicited(site, request, call, handle, pending, connection)
         binding = await _binding_of(site, request, call, pending)
         taken = await call(site.store.take_pending_login, handle.hash, binding, site.now())
-        outcome = _signed_in(site, taken.pending)
         return_to = taken.login_request.return_to if taken.login_request else "/"
-        reply = await _sign_in(site, request, call, connection, outcome.assertion, return_to)
-        return reply.with_cookies(handle.no_cookie(site))
+        with about(connection.id, return_to=return_to):
+            outcome = _signed_in(site, taken.pending)
+            reply = await _sign_in(site, request, call, connection, outcome.assertion, return_to)
+            return reply.with_cookies(handle.no_cookie(site))
 
 
 async def accept_unsolicited(site: Site, request: Request, call: Call) -> Reply:
-    """POST finish: the person said yes to an unsolicited sign-in (`idp_initiated = "accept"`)."""
+    """POST finish: the person said yes to an unsolicited sign-in."""
     refuse_frames(request)
     handle, pending, connection = await _find_pending(site, request, call)
     with about(connection.id):
         await read_own_form(site, request, call, (handle.token,))
-        if pending.login_request_id is not None or connection.idp_initiated != "accept":
+        if pending.login_request_id is not None:
             raise PendingLoginUnknown("this outcome does not wait for anybody's consent")
+        if connection.idp_initiated != "accept":
+            return await _restart(site, request, call, handle, connection)
         outcome = await _take_unsolicited(site, call, handle)
         reply = await _sign_in(site, request, call, connection, outcome.assertion, outcome.return_to)
         return reply.with_cookies(handle.no_cookie(site))
@@ -83,17 +86,25 @@ async def _binding_of(site: Site, request: Request, call: Call, pending: Pending
 async def _finish_unsolicited(
     site: Site, request: Request, call: Call, handle: Handle, pending: PendingLogin, connection: Connection
 ) -> Reply:
-    """`restart`: our own AuthnRequest, once. `accept`: a page that asks. (`off` never came this far.)"""
-    if connection.idp_initiated == "accept":
-        outcome = _signed_in(site, pending)
-        return site.pages.reply(
-            "accept",
-            action=site.page_url("finish", attempt=handle.attempt),
-            csrf_token=csrf_token(site, handle.token),
-            email=read_identity(outcome.assertion, connection).email,
-            organization=connection.organization,
-            cancel_url=site.page_url("signed-out"),
-        )
+    """`restart`: our own AuthnRequest, once. `accept`: a page that asks. (`off` never came this far.)
+
+    Somebody who is signed in by another connection is asked in both: an identity provider may not
+    move people out of another organization's account by a page that posts itself.
+    """
+    session = await find_session(site, request, call)
+    if connection.idp_initiated != "accept" and (session is None or session.connection_id == connection.id):
+        return await _restart(site, request, call, handle, connection)
+    return site.pages.reply(
+        "accept",
+        action=site.page_url("finish", attempt=handle.attempt),
+        csrf_token=csrf_token(site, handle.token),
+        email=read_identity(_signed_in(site, pending).assertion, connection).email,
+        organization=connection.organization,
+        cancel_url=site.app_url("/") if session else site.page_url("signed-out"),
+    )
+
+
+async def _restart(site: Site, request: Request, call: Call, handle: Handle, connection: Connection) -> Reply:
     outcome = await _take_unsolicited(site, call, handle)
     if _was_restarted(site, request, connection):
         raise UnsolicitedLoop(

@@ -2,7 +2,8 @@
 
 What passes on a protected path (DESIGN §2): in `everyone`, an SSO session, or a host user on the
 exclusion list; in `domains`, an SSO session, nobody signed in (the host decides), or a host user who
-is excluded or of no exclusive domain. Any other host session is ended and the person sent to SSO.
+is excluded or of no exclusive domain. Any other host session is ended and the person sent to SSO;
+beside an SSO session it is ended, too, unless it is the same person's.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from werkzeug.datastructures import Headers
 
 from ..addresses import read_email
 from ..calling import Call
-from ..errors import EmailInvalid, Misdirected, NotSetUp, StoreUnavailable
+from ..errors import EmailInvalid, HostSessionOfAnother, Misdirected, NotSetUp, StoreUnavailable
 from ..hooks import HostUser
+from ..principal import Principal
+from ..setting_rules import is_below
 from ..stores.records import Session
 from ..web import Decision, PassThrough, Reply, Request, json_reply, see_other
 from .forms import csrf_token
-from .paths import access_of, is_ambiguous, is_below_any, read_own_url, this_page
+from .paths import access_of, is_ambiguous, read_own_url, this_page
 from .reporting import ask_host
 from .sessions import find_session, principal_of
 from .site import Site
@@ -30,7 +33,7 @@ PROBLEM = "application/problem+json"
 
 async def guard(site: Site, request: Request, call: Call) -> Decision:
     """Let a request for the host's own path pass, with or without a principal, or ask for a sign-in."""
-    if is_preflight(request) and is_below_any(request.path, site.settings.cors) and not is_ambiguous(request):
+    if is_preflight(request) and is_below(request.path, *site.settings.cors) and not is_ambiguous(request):
         return PassThrough()
     is_protected = access_of(site.settings, request) == "protected"
     if is_protected and len(site.connections) == 0:
@@ -44,6 +47,8 @@ async def guard(site: Site, request: Request, call: Call) -> Decision:
     if session is not None and is_foreign_websocket(site, request):
         return Reply(403, (("Content-Type", "text/plain; charset=utf-8"),), b"This page may not open that socket.\n")
     if session is not None:
+        if is_protected and site.settings.mode == "domains":
+            await _refuse_host_session_of_another(site, request, call, principal_of(session))
         return _pass_with(site, session, is_protected=is_protected)
     if not is_protected:
         return PassThrough()
@@ -60,6 +65,24 @@ async def _host_rule(site: Site, request: Request, call: Call) -> Decision:
         return PassThrough(is_protected=True)
     headers = await ask_host(call, site.hooks.end_host_session, request)
     return demand_sign_in(site, request).with_headers(headers or ())
+
+
+async def _refuse_host_session_of_another(site: Site, request: Request, call: Call, principal: Principal) -> None:
+    """Signing in by SSO as oneself is no way to keep a host session as somebody who must come by SSO."""
+    host_user = await ask_host(call, site.hooks.host_user, request)
+    if host_user is None or _is_same_person(principal, host_user) or host_may_keep(site, host_user):
+        return
+    headers = await ask_host(call, site.hooks.end_host_session, request)
+    raise HostSessionOfAnother("the host's session was that of another person than the SSO session's", headers or ())
+
+
+def _is_same_person(principal: Principal, host_user: HostUser) -> bool:
+    if principal.user_id is not None:
+        return principal.user_id == host_user.user_id
+    try:
+        return read_email(host_user.email).address == principal.email
+    except EmailInvalid:
+        return False
 
 
 def host_may_keep(site: Site, host_user: HostUser) -> bool:
@@ -175,7 +198,7 @@ def dress(site: Site, request: Request, decision: PassThrough, headers: Headers)
     for cookie in decision.cookies:
         headers.add(*cookie.header())
     is_html = headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml"))
-    if decision.is_protected and is_html and not is_below_any(request.path, site.settings.cacheable):
+    if decision.is_protected and is_html and not is_below(request.path, *site.settings.cacheable):
         headers["Cache-Control"] = "private, no-store"
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from ..setting_rules import is_below
 from ..settings import Settings
 from ..web import Request
 
@@ -22,16 +22,6 @@ _SAFE_IN_PATH = "/:@!$&'()*+,;=-._~"
 MAX_RETURN_TO = 2048
 
 
-def is_below(path: str, prefix: str) -> bool:
-    """By whole segments: `/static` and `/static/` hold `/static` and `/static/a`, not `/statics`."""
-    stem = prefix.rstrip("/")
-    return path == stem or path.startswith(stem + "/")
-
-
-def is_below_any(path: str, prefixes: Iterable[str]) -> bool:
-    return any(is_below(path, prefix) for prefix in prefixes)
-
-
 def is_ambiguous(request: Request) -> bool:
     """Whether somebody behind us might read this path as another one; such a path is never public."""
     return bool(_AMBIGUOUS.search(request.path) or (request.raw_path and _ENCODED_SEPARATOR.search(request.raw_path)))
@@ -45,9 +35,9 @@ def access_of(settings: Settings, request: Request) -> Access:
     """
     if is_ambiguous(request):
         return "protected"
-    if is_below_any(request.path, settings.public):
+    if is_below(request.path, *settings.public):
         return "public"
-    protected = is_below_any(request.path.casefold(), (prefix.casefold() for prefix in settings.protect))
+    protected = is_below(request.path.casefold(), *(prefix.casefold() for prefix in settings.protect))
     return "protected" if protected else "public"
 
 

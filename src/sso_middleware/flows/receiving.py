@@ -143,8 +143,8 @@ def _return_to_of(site: Site, relay_state: str | None) -> str:
 async def _wait_for_finish(
     site: Site, call: Call, connection: Connection, login_request: LoginRequest | None, outcome: Outcome
 ) -> Reply:
-    asks_first = login_request is None and connection.idp_initiated == "accept"
-    lifetime = site.settings.login_timeout if asks_first else FINISH_WITHIN
+    may_ask_first = login_request is None
+    lifetime = site.settings.login_timeout if may_ask_first else FINISH_WITHIN
     handle = new_handle()
     pending = PendingLogin(
         handle=handle.hash,

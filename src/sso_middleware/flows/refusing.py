@@ -7,9 +7,11 @@ import logging
 from ..calling import Call
 from ..errors import (
     AssertionReplayed,
+    HostSessionOfAnother,
     InvalidToken,
     LoginRequestUnknown,
     MethodNotAllowed,
+    PageNotFound,
     PendingLoginUnknown,
     SSOError,
     StoreError,
@@ -56,6 +58,8 @@ async def refuse(site: Site, request: Request, call: Call, error: SSOError) -> R
         detail={"why": error.detail, "path": request.path},
     )
     reply = await _answer(site, request, call, error, reference)
+    if isinstance(error, HostSessionOfAnother):
+        reply = reply.with_headers(error.headers)
     if isinstance(error, MethodNotAllowed):
         reply = reply.with_headers([("Allow", ", ".join(error.allowed))])
     if isinstance(error, StoreError) or error.status == 503:
@@ -73,22 +77,14 @@ async def _answer(site: Site, request: Request, call: Call, error: SSOError, ref
             "reference": reference,
         }
         return json_reply(error.status, problem, media_type=PROBLEM)
-    look_again = None
     if isinstance(error, _MAYBE_SIGNED_IN):
         if await _is_signed_in(site, request, call):
             return _signed_in_page(site, error, reference)
         if request.method == "POST":
             # Our cookies don't come with a post from another site: look again from our own page.
-            look_again = site.page_url("refused", about=site.tokens.sign("refused", f"{error.code} {reference}"))
-    return site.pages.reply(
-        "refused",
-        status=error.status,
-        code=error.code,
-        sentence=error.sentence,
-        reference=reference,
-        look_again=look_again,
-        login_url=site.page_url("login", return_to="/"),
-    )
+            about = site.tokens.sign("refused", f"{error.code} {reference}")
+            return _refused_page(site, error, reference, look_again=site.page_url("refused", about=about))
+    return _refused_page(site, error, reference)
 
 
 async def show_refused(site: Site, request: Request, call: Call) -> Reply:
@@ -101,14 +97,21 @@ async def show_refused(site: Site, request: Request, call: Call) -> Reply:
     error = known.get(code, PendingLoginUnknown)()
     if await _is_signed_in(site, request, call):
         return _signed_in_page(site, error, reference)
+    return _refused_page(site, error, reference)
+
+
+def _refused_page(site: Site, error: SSOError, reference: str, *, look_again: str | None = None) -> Reply:
+    is_ours_to_mend = isinstance(error, PageNotFound | HostSessionOfAnother)  # then no sign-in would help
     return site.pages.reply(
         "refused",
         status=error.status,
+        heading=error.heading,
         code=error.code,
         sentence=error.sentence,
         reference=reference,
-        look_again=None,
-        login_url=site.page_url("login", return_to="/"),
+        look_again=look_again,
+        button="Go on" if is_ours_to_mend else "Try again",
+        button_url=site.app_url("/") if is_ours_to_mend else site.page_url("login", return_to=error.return_to),
     )
 
 

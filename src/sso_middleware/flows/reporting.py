@@ -36,12 +36,14 @@ async def ask_host(call: Call, hook: Callable[P, Awaitable[T] | T], *args: P.arg
 
 
 @contextmanager
-def about(connection_id: str | None) -> Iterator[None]:
-    """Note on an error that passes which connection it is about, for the event."""
+def about(connection_id: str | None, *, return_to: str = "/") -> Iterator[None]:
+    """Note on an error that passes which connection it is about, and where the person was going."""
     try:
         yield
     except SSOError as error:
         error.connection_id = error.connection_id or connection_id
+        if error.return_to == "/":
+            error.return_to = return_to
         raise
 
 
@@ -66,7 +68,8 @@ async def report(
         email=email,
         detail={name: value[:_LONGEST] for name, value in (detail or {}).items()},
     )
-    log.info("%r", event)
+    # What is refused is seen without any set-up of the log: Python prints warnings by itself.
+    log.log(logging.WARNING if reference else logging.INFO, "%r", event)
     try:
         await call(site.store.add_event, event)
     except Exception as error:  # a refusal stays one, whatever a store raises
