@@ -121,6 +121,7 @@ def _read_connection(declared: ConnectionSettings, settings: Settings, now: date
             signed=declared.signed,
             encryption=declared.encryption,
             leeway=declared.leeway,
+            authn_contexts=declared.authn_contexts,
         ),
         idp_initiated=declared.idp_initiated,
         hard_timeout=declared.hard_timeout or settings.hard_timeout,

@@ -614,6 +614,19 @@ class InResponseToMismatch(RuleViolated):
     code = "in_response_to_mismatch"
 
 
+class AuthnContextNotAllowed(RuleViolated):
+    """AuthnContextClassRef is not one of the connection's ``authn_contexts``."""
+
+    code = "authn_context_not_allowed"
+    public_message = "Please sign in again in the way that your organization asks for, such as with a second factor."
+
+
+class AuthnNotFresh(RuleViolated):
+    """We asked for a fresh authentication (ForceAuthn), and AuthnInstant is older than our request."""
+
+    code = "authn_not_fresh"
+
+
 class Stale(RuleViolated):
     """IssueInstant is minutes ago, or before our request."""
 

@@ -149,6 +149,8 @@ class ConnectionSettings(_Checked):
     """Leave a name out to waive it; the e-mail address can't be."""
     leeway: Annotated[Duration, at_most("5m")] = timedelta(seconds=120)
     """How far the two clocks may differ."""
+    authn_contexts: tuple[Text, ...] = ()
+    """Only these AuthnContextClassRef are accepted (a second factor, say); it is not asked for. Empty: any."""
     name_id_format: Text | None = None
     """What to ask for; None leaves it to the identity provider."""
 

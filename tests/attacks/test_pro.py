@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from tests.response_shape import (
     BEARER,
     DS,
     HOLDER_OF_KEY,
+    PASSWORD_PROTECTED,
     SAML,
     SAMLP,
     SENDER_VOUCHES,
@@ -37,11 +38,15 @@ from tests.response_shape import (
 )
 from tests.xml_encryption import Encryption, encrypted_assertion
 
-from sso_middleware.errors import MessageRefused
-from sso_middleware.saml.assertion import NAME_ID_PERSISTENT
+from sso_middleware.errors import AuthnContextNotAllowed, AuthnNotFresh, MessageRefused
+from sso_middleware.saml.assertion import NAME_ID_PERSISTENT, Assertion
+from sso_middleware.saml.parsing import read_message_xml
+from sso_middleware.saml.parties import Expected, Trust
+from sso_middleware.saml.response import verify_response
 
 MINUTE = timedelta(minutes=1)
 BEYOND_LEEWAY = timedelta(seconds=121)
+MFA = "https://refeds.org/profile/mfa"
 OTHER_ACS = "https://app.example.com/sso/other/acs"
 
 
@@ -282,6 +287,41 @@ def test_pro_029_the_session_ends_when_the_identity_provider_says() -> None:
 def test_pro_042_one_time_use_is_accepted() -> None:
     """OneTimeUse asks for what we do with every assertion: claim it once."""
     assert accepted(conditions_inner_xml="<saml:OneTimeUse/>").valid_until
+
+
+def test_pro_044_a_fresh_authentication_is_not_an_old_one() -> None:
+    """Where we sent ForceAuthn, AuthnInstant lies behind our request; the leeway is for clocks that differ."""
+    scene = default_scene()
+    asked = Expected(request_id="_request-of-ours", issued_at=scene.requested_at, force_authn=True)
+
+    def verify_at(authn_instant: datetime, expected: Expected) -> Assertion:
+        return verify_response(
+            read_message_xml(scene.respond(authn_instant=authn_instant)),
+            trust=Trust(identity_provider=scene.idp.describe()),
+            service_provider=scene.service_provider,
+            expected=expected,
+            now=scene.now,
+        )
+
+    with pytest.raises(AuthnNotFresh):
+        verify_at(scene.requested_at - 3 * MINUTE, asked)
+    assert verify_at(scene.requested_at - 1 * MINUTE, asked).id
+    assert verify_at(scene.requested_at - 3 * MINUTE, replace(asked, force_authn=False)).id
+
+
+@pytest.mark.parametrize("sent", [PASSWORD_PROTECTED, MFA + "/", MFA.upper(), ""])
+def test_pro_044_another_authentication_context_is_refused(sent: str) -> None:
+    """Compared to the letter; the honest twin, which says one that is listed, is accepted."""
+    scene = default_scene()
+
+    with pytest.raises(AuthnContextNotAllowed):
+        verify(scene, scene.respond(authn_context=sent), authn_contexts=("urn:other", MFA))
+    assert verify(scene, scene.respond(authn_context=MFA), authn_contexts=("urn:other", MFA)).authn_context == MFA
+
+
+def test_pro_045_the_address_is_not_compared() -> None:
+    """The identity provider may see the person from another side of a proxy than we do (a decision, in rules.py)."""
+    assert accepted(confirmation_address="198.51.100.77").name_id.value
 
 
 def test_pro_047_repeated_attributes_are_all_kept_in_order() -> None:

@@ -33,8 +33,6 @@ ELSEWHERE = {
 """Rows whose test belongs to another part, and which test that is."""
 
 LATER = {
-    "PRO-044": "no connection can demand an AuthnContext or ForceAuthn yet",
-    "PRO-045": "Address is never compared: the IdP may see another side of a proxy (a decision, in rules.py)",
     "TEN-008": "domains are declared by the operator; claiming and verifying them comes with the domains issue",
 }
 """Rows that nothing can be sent for yet, and why."""

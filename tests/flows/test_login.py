@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -481,6 +482,42 @@ def test_an_address_of_another_organization_is_refused(world: World) -> None:
     assert answer.status == 403
     assert world.codes == ["email_outside_domains"]
     assert world.hooks.identities == []
+
+
+def test_the_wrong_person_may_choose_another_account(world: World) -> None:
+    """The next request asks for a fresh authentication, and an old one is refused (PRO-044)."""
+    refused = world.post_response(world.log_in("/report", "bob@globex.example"))
+    again = f"{world.base_url}/sso/login?return_to=/report&amp;again=1&amp;connection=acme&amp;fresh=1"
+    assert again in refused.text
+    url = world.first_browser.get(again.replace("&amp;", "&")).location
+    assert read_redirect(url).force_authn
+
+    world.wait(minutes=5)
+    stale = world.idp.log_in(url, "ada@acme.example", now=world.now, authn_instant=world.now - timedelta(minutes=8))
+    assert world.post_response(stale).status == 403
+    assert world.codes[-1] == "authn_not_fresh"
+    assert world.post_response(world.idp.log_in(url, "ada@acme.example", now=world.now)).status == 303
+
+
+def test_a_connection_may_demand_a_way_of_authentication(make_world: MakeWorld) -> None:
+    """PRO-044: any other is refused."""
+    mfa = "https://refeds.org/profile/mfa"
+    idp = IdentityProvider()
+    world = make_world(
+        connections=[
+            {
+                "id": "acme",
+                "organization": "Acme",
+                "domains": ["acme.example"],
+                "metadata": idp.metadata,
+                "authn_contexts": [mfa],
+            }
+        ]
+    )
+
+    assert world.post_response(world.log_in("/report")).status == 403
+    assert world.codes == ["authn_context_not_allowed"]
+    assert world.post_response(world.log_in("/report", authn_context=mfa)).status == 303
 
 
 def test_a_missing_attribute_is_named_for_the_admin(world: World) -> None:

@@ -24,6 +24,10 @@ def test_signing_out_ends_on_a_public_page_and_not_straight_back_in(world: World
     signed_out = world.first_browser.get(answer.location)
     assert signed_out.status == 200
     assert 'http-equiv="refresh"' not in signed_out.text
+    visit = world.first_browser.get(world.first_browser.get("/report?x=1").location)
+    assert "You are signed out" in visit.text
+    assert "return_to=/report%3Fx%3D1&amp;again=1" in visit.text
+    assert world.first_browser.get("/sso/login?return_to=/&again=1").location.startswith(world.idp.sso_url)
     world.first_browser.cookies = session
     assert world.first_browser.get("/report").status == 303
     assert world.codes == ["login_succeeded", "logged_out"]

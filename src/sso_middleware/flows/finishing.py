@@ -23,6 +23,7 @@ from ..web import Cookie, Reply, Request, see_other
 from .browsers import is_bound
 from .forms import csrf_token, read_own_form, refuse_frames
 from .login import leave
+from .logout import SIGNED_OUT
 from .outcome import Failed, Handle, SignedIn, handle_of, open_outcome
 from .provisioning import provision, read_identity
 from .reporting import about, report
@@ -156,4 +157,4 @@ async def _sign_in(
         email=principal.email,
         detail={"assertion": assertion.id},  # not the host's user id, which may be the e-mail: details are logged
     )
-    return see_other(site.app_url(return_to), cookie, site.no_cookie(RESTARTED))
+    return see_other(site.app_url(return_to), cookie, site.no_cookie(RESTARTED), site.no_cookie(SIGNED_OUT))

@@ -15,6 +15,7 @@ from ..tokens import new_saml_id, new_token
 from ..web import Reply, Request, see_other
 from .browsers import Browser, recognise
 from .forms import csrf_token, read_own_form
+from .logout import has_signed_out, signed_out_page
 from .paths import read_return_to
 from .sessions import find_session
 from .site import Site
@@ -33,9 +34,12 @@ async def show_login(site: Site, request: Request, call: Call) -> Reply:
         return home
     if await find_session(site, request, call) is not None:
         return see_other(site.app_url(return_to))
+    if has_signed_out(site, request) and request.query_value("again") is None:
+        return signed_out_page(site, return_to)
     connection = _connection_asked_for(site, request)
     if connection is not None:
-        return await leave(site, request, call, connection, return_to=return_to)
+        purpose: LoginPurpose = "login" if request.query_value("fresh") is None else "fresh"
+        return await leave(site, request, call, connection, return_to=return_to, purpose=purpose)
     return _login_page(site, recognise(site, request), return_to=return_to)
 
 
@@ -84,6 +88,7 @@ async def leave(
         key=key,
         relay_state=new_token(),
         issued_at=now,
+        force_authn=purpose == "fresh",
         name_id_format=connection.name_id_format,
     )
     await call(site.store.add_login_request, login_request)

@@ -13,6 +13,7 @@ from .sessions import KIND, find_session, idle_end, principal_of
 from .site import Site
 
 SIGNED_OUT = "signed-out"
+_REMEMBERED_SECONDS = 600
 
 
 async def show_logout(site: Site, request: Request, call: Call) -> Reply:
@@ -39,7 +40,7 @@ async def log_out(site: Site, request: Request, call: Call) -> Reply:
     await read_own_form(site, request, call, (session.id,))
     # Chromium keeps `no-store` pages for its Back button and drops them when an HttpOnly cookie changes;
     # it does not count one that is deleted (seen in Chromium 156), so another one is set.
-    marker = site.cookie(SIGNED_OUT, new_token(), seconds=60)
+    marker = site.cookie(SIGNED_OUT, new_token(), seconds=_REMEMBERED_SECONDS)
     reply = reply.with_cookies(site.no_cookie(KIND), marker)
     await call(site.store.end_session, session.id)
     headers = await ask_host(call, site.hooks.end_host_session, request)
@@ -57,8 +58,18 @@ async def log_out(site: Site, request: Request, call: Call) -> Reply:
 
 
 async def show_signed_out(site: Site, request: Request, call: Call) -> Reply:
-    """Never straight back in: the next sign-in is a click."""
-    return site.pages.reply("signed_out", login_url=site.page_url("login", return_to="/"))
+    """GET signed-out, open to everybody."""
+    return signed_out_page(site, "/")
+
+
+def signed_out_page(site: Site, return_to: str) -> Reply:
+    """Never straight back in, though the identity provider still knows the person: the next sign-in is a click."""
+    return site.pages.reply("signed_out", login_url=site.page_url("login", return_to=return_to, again="1"))
+
+
+def has_signed_out(site: Site, request: Request) -> bool:
+    """Whether somebody signed out in this browser a moment ago."""
+    return request.cookie(site.cookie_name(SIGNED_OUT)) is not None
 
 
 async def show_session(site: Site, request: Request, call: Call) -> Reply:

@@ -117,7 +117,9 @@ async def _trust_of(site: Site, call: Call, connection: Connection) -> Trust:
 
 
 def _expected(login_request: LoginRequest | None) -> Expected | None:
-    return Expected(login_request.id, login_request.issued_at) if login_request else None
+    if login_request is None:
+        return None
+    return Expected(login_request.id, login_request.issued_at, force_authn=login_request.purpose == "fresh")
 
 
 def _read_failure(

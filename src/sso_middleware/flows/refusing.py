@@ -7,12 +7,14 @@ import logging
 from ..calling import Call
 from ..errors import (
     AssertionReplayed,
+    EmailOutsideDomains,
     HostSessionOfAnother,
     InvalidToken,
     LoginRequestUnknown,
     MethodNotAllowed,
     PageNotFound,
     PendingLoginUnknown,
+    ProvisioningRejected,
     SSOError,
     StoreError,
 )
@@ -111,8 +113,15 @@ def _refused_page(site: Site, error: SSOError, reference: str, *, look_again: st
         reference=reference,
         look_again=look_again,
         button="Go on" if is_ours_to_mend else "Try again",
-        button_url=site.app_url("/") if is_ours_to_mend else site.page_url("login", return_to=error.return_to),
+        button_url=site.app_url("/") if is_ours_to_mend else _try_again_url(site, error),
     )
+
+
+def _try_again_url(site: Site, error: SSOError) -> str:
+    """Where the identity provider sent the wrong person, it is asked to let them choose another account."""
+    fresh = {"fresh": "1"} if isinstance(error, EmailOutsideDomains | ProvisioningRejected) else {}
+    connection = {"connection": error.connection_id} if fresh and error.connection_id else {}
+    return site.page_url("login", return_to=error.return_to, again="1", **connection, **fresh)
 
 
 def _signed_in_page(site: Site, error: SSOError, reference: str) -> Reply:

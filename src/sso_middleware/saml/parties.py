@@ -73,6 +73,8 @@ class Trust:
     """Until when SHA-1 signatures are still believed: an exception, dated, loud."""
     skip_destination_until: datetime | None = None
     """Until when Response/@Destination is not compared (nothing else is skipped)."""
+    authn_contexts: tuple[str, ...] = ()
+    """AuthnContextClassRef must be one of these; empty: any will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Expected:
 
     request_id: str
     issued_at: datetime
+    force_authn: bool = False
+    """Whether it asked for a fresh authentication (SAML core 3.4.1)."""
 
 
 @dataclass(frozen=True, slots=True)

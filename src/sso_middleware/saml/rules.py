@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 
 from ..errors import (
     AudienceMismatch,
+    AuthnContextNotAllowed,
+    AuthnNotFresh,
     AuthnStatementMissing,
     ConditionsMissing,
     ConditionUnknown,
@@ -184,17 +186,32 @@ def check_audience(assertion: Element, service_provider: ServiceProvider) -> Non
             raise AudienceMismatch(f"Audience is {named}, expected {service_provider.entity_id!r}")
 
 
-def check_authn_statements(assertion: Element, trust: Trust, now: datetime) -> None:
+def check_authn_statements(assertion: Element, *, expected: Expected | None, trust: Trust, now: datetime) -> None:
     # SAML profiles 4.1.4.2: at least one AuthnStatement. 4.1.4.3: its session must not be over.
+    # Core 3.4.1: where we asked for a fresh authentication (ForceAuthn), an earlier one is none.
     statements = assertion.findall("saml:AuthnStatement", NAMESPACES)
     if not statements:
         raise AuthnStatementMissing("no AuthnStatement")
     for statement in statements:
-        if read_time(attribute_of(statement, "AuthnInstant")) > now + trust.leeway:
+        authenticated_at = read_time(attribute_of(statement, "AuthnInstant"))
+        if authenticated_at > now + trust.leeway:
             raise NotYetValid("AuthnInstant lies ahead")
+        if expected is not None and expected.force_authn and authenticated_at < expected.issued_at - trust.leeway:
+            raise AuthnNotFresh(f"AuthnInstant is {authenticated_at}, before our request of {expected.issued_at}")
         session_ends_at = statement.get("SessionNotOnOrAfter")
         if session_ends_at is not None and now >= read_time(session_ends_at):
             raise SessionOver(f"the session at the identity provider ended at {read_time(session_ends_at)}")
+
+
+def check_authn_contexts(assertion: Element, trust: Trust) -> None:
+    # SAML core 2.7.2.2: how the person was authenticated, where this connection demands a way.
+    if not trust.authn_contexts:
+        return
+    for statement in assertion.findall("saml:AuthnStatement", NAMESPACES):
+        context = statement.find("saml:AuthnContext/saml:AuthnContextClassRef", NAMESPACES)
+        if context is None or text_of(context) not in trust.authn_contexts:
+            shown = _shown(None if context is None else text_of(context))
+            raise AuthnContextNotAllowed(f"AuthnContextClassRef is {shown}, which authn_contexts does not list")
 
 
 def check_name_id(name_id: Element, *, identity_provider: IdentityProvider, service_provider: ServiceProvider) -> None:

@@ -14,7 +14,8 @@ from typing import Literal, Protocol
 from ..events import Event
 
 KeyPurpose = Literal["signing", "encryption"]
-LoginPurpose = Literal["login", "restart"]
+LoginPurpose = Literal["login", "fresh", "restart"]
+"""`fresh`: with ForceAuthn. `restart`: after an unsolicited Response."""
 
 
 @dataclass(frozen=True, slots=True)
