@@ -1,14 +1,14 @@
-"""The directive `error-table`: every error code with its status and meaning, read from `sso_middleware.errors`."""
+"""The directive `error-table`: every error code below a class, with its status, its meaning and what to do."""
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from error_codes import meaning_of, what_to_do, with_subclasses
 from sphinx.application import Sphinx
 
 from sso_middleware import errors
@@ -24,35 +24,30 @@ class ErrorTable(Directive):
         root = getattr(errors, self.arguments[0])
         left_out = getattr(errors, self.arguments[1]) if len(self.arguments) > 1 else ()
         table = nodes.table()
-        group = nodes.tgroup(cols=3)
+        group = nodes.tgroup(cols=4)
         table += group
-        for width in (30, 8, 62):
+        for width in (24, 6, 30, 40):
             group += nodes.colspec(colwidth=width)
-        group += nodes.thead("", row("code", "status", "meaning"))
+        group += nodes.thead("", row("code", "status", "meaning", "what to do"))
         body = nodes.tbody()
         group += body
         for error in with_subclasses(root):
             if not issubclass(error, left_out):
-                body += row(error.code, str(error.status), meaning_of(error))
+                body += row(f"`{error.code}`", str(error.status), meaning_of(error), what_to_do(error))
         return [table]
 
 
-def with_subclasses(root: type[errors.SSOError]) -> Iterator[type[errors.SSOError]]:
-    yield root
-    for below in root.__subclasses__():
-        yield from with_subclasses(below)
+def row(*texts: str) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *inline(text))) for text in texts))
 
 
-def meaning_of(error: type[errors.SSOError]) -> str:
-    """The class's docstring, without markup; where it has none its code says it all."""
-    text = inspect.cleandoc(error.__dict__.get("__doc__") or error.code.replace("_", " ").capitalize() + ".")
-    return re.sub(r"`+", "", " ".join(text.split()))
-
-
-def row(code: str, *texts: str) -> nodes.row:
-    name = nodes.paragraph("", "", nodes.literal(code, code) if "_" in code or code.islower() else nodes.Text(code))
-    cells = [name, *(nodes.paragraph(text, text) for text in texts)]
-    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
+def inline(text: str) -> Iterator[nodes.Node]:
+    """What stands in backticks is code."""
+    for part in re.split(r"(`+[^`]+`+)", text):
+        if part.startswith("`"):
+            yield nodes.literal("", part.strip("`"))
+        elif part:
+            yield nodes.Text(part)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -33,7 +33,6 @@ def test_the_demo(chromium: Chromium, tmp_path: Path) -> None:
         chromium.screenshot(page, "2-turned-away")
         chromium.forgive("status of 403")
 
-        chromium.context.clear_cookies(domain="localhost")
         page.goto(f"{url}/reports")
         page.get_by_role("button", name="Ada Lovelace").click()
         page.wait_for_url(re.compile(f"{url}/reports"))

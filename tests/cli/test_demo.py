@@ -72,6 +72,12 @@ def post_form(browser: httpx.Client, page: httpx.Response, **fields: str) -> htt
     return browser.post(page.url.join(unescape(form.action)), data=form.fields | fields, follow_redirects=True)
 
 
+def follow(browser: httpx.Client, page: httpx.Response, text: str) -> httpx.Response:
+    found = re.search(f'href="([^"]+)">{text}</a>', page.text)
+    assert found is not None, page.text
+    return browser.get(page.url.join(unescape(found[1])))
+
+
 def test_the_demo_works_from_start_to_stop(tmp_path: Path) -> None:
     """Open the one address, sign in, see the report that was asked for, sign out; SIGTERM ends it cleanly."""
     with running("demo", "--port", "0", "--idp-port", "0", "--data", "data", cwd=tmp_path) as process:
@@ -117,11 +123,12 @@ def test_another_person_signs_in_after_the_first(tmp_path: Path) -> None:
             ada = post_form(browser, post_form(browser, browser.get(url + FIRST_REPORT), person="ada"))
             assert "Ada Lovelace" in ada.text
             post_form(browser, ada)
-            people = browser.get(url + FIRST_REPORT)
+            people = follow(browser, browser.get(url + FIRST_REPORT), "Sign in again")
             assert "(signed in)" in people.text
             carol = post_form(browser, post_form(browser, people, person="carol"))
             assert (carol.status_code, "email_outside_domains" in carol.text) == (403, True)
-            grace = post_form(browser, post_form(browser, browser.get(url + FIRST_REPORT), person="grace"))
+            people = follow(browser, carol, "Try again")
+            grace = post_form(browser, post_form(browser, people, person="grace"))
             assert (str(grace.url), "Grace Hopper" in grace.text) == (url + FIRST_REPORT, True)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
@@ -146,7 +153,7 @@ def test_its_hint_works_as_it_is_printed(tmp_path: Path) -> None:
 
 
 def test_two_demos_don_t_disturb_each_other(tmp_path: Path) -> None:
-    """One directory is for one demo at a time; with two, one browser is signed in at both, since cookies know no ports."""
+    """One directory is for one demo at a time; of two, one browser is signed in at both: cookies know no ports."""
     first = running("demo", "--port", "0", "--idp-port", "0", "--data", "one", cwd=tmp_path)
     second = running("demo", "--port", "0", "--idp-port", "0", "--data", "two", cwd=tmp_path)
     with first as one, second as two:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import runpy
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,9 @@ from pydantic import BaseModel
 from tests.docs.blocks import ROOT
 
 from sso_middleware import Hooks, Identity, Principal
+from sso_middleware.errors import SSOError
 from sso_middleware.settings import AttributeMap, ConnectionSettings, Settings
+from sso_middleware.web import Request
 
 REFERENCE = ROOT / "docs" / "reference"
 SETTINGS = (REFERENCE / "settings.md").read_text()
@@ -83,3 +86,21 @@ def test_every_field_is_named(page: str, kind: type[Any]) -> None:
     """What a hook or a view is given is named on its page, field by field."""
     text = (REFERENCE / page).read_text()
     assert [field.name for field in dataclasses.fields(kind) if f"`{field.name}`" not in text] == []
+
+
+def test_every_code_has_a_meaning_and_what_to_do() -> None:
+    """For the operator who looks it up: of its own, or of its kind; and the table names no code that there is not."""
+    told = runpy.run_path(str(ROOT / "docs" / "_ext" / "error_codes.py"))
+    errors = list(told["with_subclasses"](SSOError))
+    of_no_use = {told["what_to_do"](SSOError)}
+    assert [error.code for error in errors if not told["meaning_of"](error)] == []
+    assert [error.code for error in errors[1:] if told["what_to_do"](error) in of_no_use] == []
+    assert set(told["CODES"]) - {error.code for error in errors} == set()
+
+
+def test_what_a_hook_can_ask_of_a_request_is_named() -> None:
+    """`request` is told on the page of the hooks, so that nobody has to read the source."""
+    text = (REFERENCE / "hooks.md").read_text()
+    fields = {field.name for field in dataclasses.fields(Request)} - {"raw_path", "is_websocket"}
+    assert [name for name in fields if not re.search(rf"`(?:request\.)?{name}\b", text)] == []
+    assert "`request.cookie(name)`" in text

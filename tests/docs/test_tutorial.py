@@ -6,7 +6,10 @@ import shlex
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urljoin
 
+import httpx
+import lxml.html
 from tests.docs.blocks import ROOT, blocks
 from tests.servers import BINARIES, clean_environment, free_port, running
 from tests.visitor import Visitor, form_on, response_on
@@ -52,19 +55,30 @@ def test_the_tutorial(tmp_path: Path) -> None:
 
 
 def check_sign_in(base_url: str) -> None:
-    with Visitor() as ada:
-        assert ada.get(base_url).text.startswith("Everybody may read this")
-        people = ada.get(f"{base_url}/report?year=2026")
-        page = ada.send(response_on(ada.send(form_on(people), **choice(people.text, "ada"))))
+    with Visitor() as reader:
+        assert reader.get(base_url).text.startswith("Everybody may read this")
+        people = reader.get(f"{base_url}/report?year=2026")
+        page = reader.send(response_on(reader.send(form_on(people), **choice(people.text, "ada"))))
         assert str(page.url) == f"{base_url}/report?year=2026"
         assert page.text == "Hello, Ada Lovelace! This is /report"
-        signed_out = ada.send(form_on(ada.get(f"{base_url}/sso/logout")))
+        signed_out = reader.send(form_on(reader.get(f"{base_url}/sso/logout")))
         assert signed_out.url.path == "/sso/signed-out"
-    with Visitor() as carol:
-        people = carol.get(f"{base_url}/report")
-        page = carol.send(response_on(carol.send(form_on(people), **choice(people.text, "carol"))))
+        # In the same browser, as the reader's: the identity provider remembers Ada.
+        people = ask_again(reader, f"{base_url}/report")
+        page = reader.send(response_on(reader.send(form_on(people), **choice(people.text, "carol"))))
         assert page.status_code == 403
         assert "email_outside_domains" in page.text
+        people = ask_again(reader, f"{base_url}/report")
+        page = reader.send(response_on(reader.send(form_on(people), **choice(people.text, "grace"))))
+        assert page.text == "Hello, Grace Hopper! This is /report"
+
+
+def ask_again(reader: Visitor, url: str) -> httpx.Response:
+    """The page that says that one has signed out has one link, back to where one wants to go."""
+    page = reader.get(url)
+    assert "You are signed out" in page.text
+    (link,) = (a for a in lxml.html.fromstring(page.text).iter("a") if a.text == "Sign in again")
+    return reader.get(urljoin(str(page.url), link.get("href", "")))
 
 
 def choice(page: str, person: str) -> dict[str, str]:

@@ -22,6 +22,8 @@ def test_signing_out_ends_on_a_public_page_and_not_straight_back_in(world: World
     assert world.hooks.ended == ["/sso/logout"]
     assert not world.first_browser.has_session
     signed_out = world.first_browser.get(answer.location)
+    (marker,) = signed_out.set_cookies  # makes Chromium drop what it kept for the Back button
+    assert "-signed-out=" in marker
     assert signed_out.status == 200
     assert 'http-equiv="refresh"' not in signed_out.text
     visit = world.first_browser.get(world.first_browser.get("/report?x=1").location)

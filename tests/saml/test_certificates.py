@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 
 import pytest
@@ -82,6 +83,22 @@ def test_what_can_t_be_pinned_is_refused_in_words(certificate: str, words: str) 
     """Weak keys, other curves, DSA, and what is no certificate at all (SIG-019, MDT-009)."""
     with pytest.raises(CertificateUnusable, match=words):
         read_certificate(certificate)
+
+
+def test_a_certificate_of_no_known_version_is_refused() -> None:
+    """X.509 has the versions 1 to 3; cryptography's error for another one is no ValueError."""
+    der = x509.load_pem_x509_certificate(make_signer("one").certificate.encode()).public_bytes(Encoding.DER)
+    assert der.count(b"\xa0\x03\x02\x01\x02") == 1
+    with pytest.raises(CertificateUnusable, match="X.509"):
+        read_certificate(base64.b64encode(der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x04")).decode())
+
+
+@pytest.mark.parametrize("repeated", ["-----BEGIN A-----", "-----BEGIN " + "A" * 1000, "-----BEGIN A-----\n-----END B-----"])
+def test_many_beginnings_cost_no_more_than_their_length(repeated: str) -> None:
+    """Each BEGIN was once compared with the whole rest: hours, for a file that metadata may be as long as."""
+    text = repeated * (3 * 1024 * 1024 // len(repeated))
+    with pytest.raises(CertificateUnusable, match="exactly one"):
+        read_certificate(text)
 
 
 def test_a_private_key_is_refused_and_not_repeated() -> None:

@@ -80,6 +80,13 @@ DAY = timedelta(days=1)
         ({"not_on_or_after": "soon"}, "time_invalid"),
         ({"not_on_or_after": "2026-03-01T12:10:00"}, "time_invalid"),
         ({"not_before": NOW, "not_on_or_after": NOW + 70 * MINUTE}, "accepted"),
+        # .NET's DateTime.MinValue and MaxValue: no leeway can be added to them
+        ({"not_before": "0001-01-01T00:00:00Z", "not_on_or_after": "9999-12-31T23:59:59.9999999Z"}, "accepted"),
+        ({"confirmation_not_on_or_after": "9999-12-31T23:59:59.9999999Z"}, "accepted"),
+        ({"not_before": "9999-12-31T23:59:59Z"}, "not_yet_valid"),
+        ({"not_on_or_after": "0001-01-01T00:00:00Z"}, "expired"),
+        ({"assertion_issued_at": "9999-12-31T23:59:59Z"}, "not_yet_valid"),
+        ({"assertion_issued_at": "0001-01-01T00:00:00Z"}, "stale"),
         ({"conditions_inner_xml": "<saml:OneTimeUse/><saml:ProxyRestriction Count='0'/>"}, "accepted"),
         (
             {"conditions_inner_xml": f"<saml:Condition xmlns:xsi='{XSI}' xmlns:f='urn:f' xsi:type='f:Moon'/>"},

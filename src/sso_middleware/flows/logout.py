@@ -6,7 +6,7 @@ from ..calling import Call
 from ..connections import Connection
 from ..stores.records import Session
 from ..tokens import new_token
-from ..web import Reply, Request, json_reply, see_other
+from ..web import Cookie, Reply, Request, json_reply, see_other
 from .forms import csrf_token, read_own_form
 from .reporting import ask_host, report
 from .sessions import KIND, find_session, idle_end, principal_of
@@ -38,10 +38,7 @@ async def log_out(site: Site, request: Request, call: Call) -> Reply:
         # No cookie is deleted: a post from another site comes without it, and would sign somebody out (SLO-014).
         return reply
     await read_own_form(site, request, call, (session.id,))
-    # Chromium keeps `no-store` pages for its Back button and drops them when an HttpOnly cookie changes;
-    # it does not count one that is deleted (seen in Chromium 156), so another one is set.
-    marker = site.cookie(SIGNED_OUT, new_token(), seconds=_REMEMBERED_SECONDS)
-    reply = reply.with_cookies(site.no_cookie(KIND), marker)
+    reply = reply.with_cookies(site.no_cookie(KIND), _marker(site))
     await call(site.store.end_session, session.id)
     headers = await ask_host(call, site.hooks.end_host_session, request)
     await report(
@@ -59,12 +56,23 @@ async def log_out(site: Site, request: Request, call: Call) -> Reply:
 
 async def show_signed_out(site: Site, request: Request, call: Call) -> Reply:
     """GET signed-out, open to everybody."""
-    return signed_out_page(site, "/")
+    page = signed_out_page(site, "/")
+    return page.with_cookies(_marker(site)) if has_signed_out(site, request) else page
 
 
 def signed_out_page(site: Site, return_to: str) -> Reply:
     """Never straight back in, though the identity provider still knows the person: the next sign-in is a click."""
     return site.pages.reply("signed_out", login_url=site.page_url("login", return_to=return_to, again="1"))
+
+
+def _marker(site: Site) -> Cookie:
+    """Remembers a sign-out for a while.
+
+    Chromium keeps `no-store` pages for its Back button, and drops them when an HttpOnly cookie is set;
+    one that is deleted does not count, and one on the redirect not always (seen in Chromium 156). So
+    it is set again, to another value, by the page that the redirect leads to.
+    """
+    return site.cookie(SIGNED_OUT, new_token(), seconds=_REMEMBERED_SECONDS)
 
 
 def has_signed_out(site: Site, request: Request) -> bool:
