@@ -6,6 +6,7 @@ same trust. If the twin were refused too, the refusal of the attack would prove 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from tests.attacks.surgery import Element, edited, forge
 from tests.identity_provider import IdentityProvider, form_value
+from tests.other_verifiers import check_that_others_agree
 
 from sso_middleware.errors import MessageRefused
 from sso_middleware.saml.assertion import Assertion
@@ -152,13 +154,15 @@ def verify(scene: Scene, message: bytes | str, **trust: Any) -> Assertion:
     """What our SAML layer makes of this message."""
     value = message if isinstance(message, str) else form_value(message)
     identity_provider = trust.pop("identity_provider", None) or scene.idp.describe()
-    return verify_response(
+    assertion = verify_response(
         read_message(value),
         trust=Trust(identity_provider=identity_provider, **trust),
         service_provider=scene.service_provider,
         expected=scene.expected,
         now=scene.now,
     )
+    check_that_others_agree(base64.b64decode(value), [key.certificate for key in identity_provider.keys])
+    return assertion
 
 
 def check_refused(attack: Attack, scene: Scene | None = None) -> None:
