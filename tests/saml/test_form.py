@@ -277,6 +277,13 @@ def test_what_a_signature_may_carry(edit: Edit) -> None:
     assert gate(edit) == "accepted"
 
 
+@pytest.mark.parametrize("path", [f"{INFO}/ds:CanonicalizationMethod", f"{TRANSFORMS}/ds:Transform[2]"])
+def test_a_prefix_list_has_an_end(path: str) -> None:
+    """Each prefix is looked up anew for each element; sixty thousand would fit into a message."""
+    assert gate(add(path, PREFIXES.replace("xs", "xs " * 32))) == "accepted"
+    assert gate(add(path, PREFIXES.replace("xs", "xs " * 33))) == "xml_too_complex"
+
+
 # Encrypted data
 
 KEY = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,6 +31,10 @@ def pair() -> KeyPair:
 
 def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def pem(label: str, der: bytes) -> bytes:
+    return f"-----BEGIN {label}-----\n{b64encode(der).decode()}\n-----END {label}-----\n".encode()
 
 
 def self_signed(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
@@ -123,6 +128,24 @@ def test_garbage_is_refused_without_being_repeated(pair: KeyPair, garbage: str) 
     with pytest.raises(CertificateUnusable, match="not a PEM private key") as refused:
         check_key_pair(garbage.encode(), pair.certificate)
     assert refused.value.__cause__ is None
+
+
+RSA_ENCRYPTION = bytes.fromhex("2a864886f70d010101")
+
+
+def test_a_kind_of_key_that_nobody_knows_is_refused(pair: KeyPair) -> None:
+    """Well-formed, but of an algorithm or a version that cryptography has no reader for: its errors differ."""
+    key = load_pem_private_key(pair.private_key, None)
+    key_der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    certificate = x509.load_pem_x509_certificate(pair.certificate.encode()).public_bytes(Encoding.DER)
+    unknown = RSA_ENCRYPTION[:-1] + b"\x63"
+
+    with pytest.raises(CertificateUnusable, match="not a PEM private key"):
+        check_key_pair(pem("PRIVATE KEY", key_der.replace(RSA_ENCRYPTION, unknown)), pair.certificate)
+    version = (bytes.fromhex("a003020102"), bytes.fromhex("a003020104"))
+    for replaced in (certificate.replace(RSA_ENCRYPTION, unknown), certificate.replace(*version)):
+        with pytest.raises(CertificateUnusable, match="not a PEM certificate"):
+            check_key_pair(pair.private_key, pem("CERTIFICATE", replaced).decode())
 
 
 def test_a_key_pair_shows_no_private_key(pair: KeyPair) -> None:

@@ -410,6 +410,35 @@ def test_a_long_list_is_cut_short() -> None:
     assert refusal(xml).endswith("urn:idp:09 and 15 more")
 
 
+LINES = "&#10;WARNING all is well" + "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        group(entity(entity_id="urn:a" + LINES), entity(entity_id="urn:b" + LINES)),
+        group(entity(entity_id="urn:a" + LINES), entity(entity_id="urn:a" + LINES)),
+        f"<{'x' * 5000}/>",
+    ],
+)
+def test_a_refusal_quotes_metadata_in_one_short_line(xml: str) -> None:
+    """Whoever wrote the metadata writes neither lines of our log nor pages of it."""
+    why = refusal(xml)
+    assert why.isprintable()
+    assert len(why) < 600
+
+
+def test_so_many_keys_are_nobody_s() -> None:
+    """Each key is tried on each message: thousands of them would make every forged one costly."""
+    certificates = [in_xml(certificate_for(ec.generate_private_key(ec.SECP256R1()))) for _ in range(21)]
+
+    def with_keys(count: int) -> str:
+        return entity(idp_role(*map(key_descriptor, certificates[:count]), endpoint()))
+
+    assert len(read_idp_metadata(with_keys(20).encode(), now=NOW).keys) == 20
+    assert "more than 20 signing certificates" in refusal(with_keys(21))
+
+
 # Time
 
 

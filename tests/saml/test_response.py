@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.saml.conversation import (
     NOW,
     SERVICE_PROVIDER,
     edited,
+    our_encryption,
     refusal,
     respond,
     verify,
@@ -123,6 +125,29 @@ def test_verifying_leaves_the_message_as_it_was() -> None:
     before = etree.tostring(message.element)
     assert verify_response(message, **setting()) == verify_response(message, **setting())
     assert etree.tostring(message.element) == before
+
+
+def test_no_name_of_a_message_outlives_it() -> None:
+    """lxml keeps every name and namespace that a thread ever reads: made-up ones would fill the memory for good."""
+    named = "<f:plain xmlns:f='urn:f' f:attribute=''/>"
+    enciphered, key = our_encryption()
+    messages = [
+        respond(extensions_xml=named, **signed)
+        for signed in (BOTH, ASSERTION, RESPONSE, {"encryption": enciphered, **ASSERTION}, NEITHER)
+    ]
+    new = [message.replace(b"f:plain", b"f:never-seen").replace(b"urn:f'", b"urn:g'") for message in messages]
+    setting: dict[str, Any] = {"encryption": "optional", "decryption_keys": (key,)}
+
+    def names_kept() -> int:
+        for message in messages:
+            refusal(message, **setting)
+        before = etree.memory_debugger.dict_size()
+        codes = {refusal(message, **setting) for message in new}
+        assert codes == {"accepted", "digest_mismatch", "signature_missing"}
+        return int(etree.memory_debugger.dict_size() - before)
+
+    with ThreadPoolExecutor(max_workers=1) as thread:  # of this one nothing was read yet
+        assert thread.submit(names_kept).result() == 0
 
 
 def test_it_must_be_remembered_until_its_age_alone_refuses_it() -> None:

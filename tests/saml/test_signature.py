@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -14,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from lxml import etree
 from signxml.verifier import XMLVerifier
 from tests.identity_provider import IdentityProvider, KeyKind, find_one, sign
-from tests.response_shape import SIGNATURE_PLACEHOLDER
-from tests.saml.conversation import EMAIL, IDP, NOW, edited, refusal, respond, verify
+from tests.response_shape import SIGNATURE_PLACEHOLDER, XS, render_assertion, render_response
+from tests.saml.conversation import EMAIL, EXPECTED, IDP, NOW, SERVICE_PROVIDER, edited, refusal, respond, verify
 
-from sso_middleware.errors import CanonicalizationFailed, SignatureInvalid
-from sso_middleware.saml.signature import verify_signature
+from sso_middleware.errors import CanonicalizationFailed, DigestMismatch, SignatureInvalid
+from sso_middleware.saml.signature import check_covered, verify_signature
 
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 BOTH = {"sign_response": True, "sign_assertion": True}
@@ -152,6 +154,38 @@ def test_the_prefixes_of_exclusive_canonicalization_are_kept() -> None:
     message = respond(inclusive_prefixes=("xs",), **BOTH)
     assert message.count(b'PrefixList="xs"') == 4
     assert verify(message).attributes[0].values == (EMAIL,)
+
+
+XS_DECLARED = f' xmlns:xs="{XS}"'
+
+
+@pytest.mark.parametrize("where", ["<samlp:Response", "<saml:Assertion", "<saml:AttributeValue"])
+def test_only_the_inner_signature_may_have_prefixes(where: str) -> None:
+    """The Response's canonical form drops `xs`, which the assertion's PrefixList names, wherever it is declared."""
+    shape = IDP.shape(
+        SERVICE_PROVIDER, request_id=EXPECTED.request_id, email=EMAIL, now=NOW, inclusive_prefixes=("xs",), **BOTH
+    )
+    moved = where if where == "<saml:AttributeValue" else "<saml:Assertion"
+    assertion = render_assertion(shape).replace(XS_DECLARED, "").replace(moved, moved + XS_DECLARED)
+    signed = sign(assertion, IDP.signer, shape)
+    response = render_response(shape, signed.replace(XS_DECLARED, "") if where == "<samlp:Response" else signed)
+    if where == "<samlp:Response":
+        response = response.replace(where, where + XS_DECLARED)
+    message = sign(response, IDP.signer, replace(shape, inclusive_prefixes=())).encode()
+
+    assert message.count(b'PrefixList="xs"') == 2
+    assert verify(message, signed="both").attributes[0].values == (EMAIL,)
+    assert refusal(message.replace(EMAIL.encode(), b"boss@acme.example")) == "digest_mismatch"
+
+
+def test_two_signatures_must_cover_the_same_assertion() -> None:
+    """Should the two canonical forms ever tell two stories, neither is believed."""
+    part = find_one(etree.fromstring(respond()), "saml:Assertion")
+    signed = etree.fromstring(verify_signature(deepcopy(part), keys=IDP.describe().keys, allow_sha1=False))
+    check_covered(signed, deepcopy(part))
+    find_one(part, "saml:Subject/saml:NameID").text = "boss@acme.example"
+    with pytest.raises(DigestMismatch):
+        check_covered(signed, part)
 
 
 def test_the_text_around_a_signature_is_signed() -> None:

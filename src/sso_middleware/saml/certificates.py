@@ -20,7 +20,7 @@ from .parties import PinnedKey
 
 MIN_RSA_BITS = 2048
 _CURVES = (SECP256R1, SECP384R1, SECP521R1)
-_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 
 
 def read_certificate(text: str) -> PinnedKey:
@@ -33,7 +33,7 @@ def read_certificate(text: str) -> PinnedKey:
         key = certificate.public_key()
     except Base64Invalid as error:
         raise CertificateUnusable("this is neither PEM nor base64") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise CertificateUnusable("this is not an X.509 certificate that we can read") from error
     if isinstance(key, RSAPublicKey):
         if key.key_size < MIN_RSA_BITS:
@@ -46,9 +46,10 @@ def read_certificate(text: str) -> PinnedKey:
 def _read_der(text: str) -> bytes:
     if "-----BEGIN" not in text:
         return decode_base64(text)
-    blocks = _PEM.findall(text)
-    if any("PRIVATE KEY" in label for label, _ in blocks):
+    if "PRIVATE KEY-----" in text:
         raise CertificateUnusable("this is a private key: keep it secret, and give the certificate")
-    if [label for label, _ in blocks] != ["CERTIFICATE"]:
+    # Counted first: to look for an END from each of many BEGINs takes the square of the length.
+    block = _PEM.search(text) if text.count("-----BEGIN") == 1 else None
+    if block is None:
         raise CertificateUnusable("this must be exactly one CERTIFICATE in PEM")
-    return decode_base64(blocks[0][1])
+    return decode_base64(block[1])

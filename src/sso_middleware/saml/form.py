@@ -30,6 +30,7 @@ from ..errors import (
     TooManyAssertions,
     TransformNotAllowed,
     VersionUnsupported,
+    XmlTooComplex,
 )
 from .schema import (
     ASSERTIONS,
@@ -63,6 +64,9 @@ _REFUSALS: dict[str, type[MessageRefused]] = {
     "xenc:EncryptedData/ds:KeyInfo": EncryptionReferenceNotAllowed,
     "xenc:CipherData": EncryptionReferenceNotAllowed,
 }
+
+MAX_PREFIXES = 32
+"""In one PrefixList: each is looked up for each element. The longest in use have about ten."""
 
 # An element of these names in another namespace, or none, is there to be mistaken for ours.
 _LOOK_ALIKES = {"Response", "Assertion", "EncryptedAssertion", "Signature", "EncryptedData", "EncryptedKey"}
@@ -141,7 +145,7 @@ def _attribute_name(key: str) -> str:
 
 def _is_like_an_id(key: str) -> bool:
     # x:ID, xml:id, Id beside ID: some reader takes the other one ("The Fragile Lock", 2025).
-    return re.split("[:}]", key)[-1].lower() == "id"
+    return key.replace("}", ":").rpartition(":")[2].lower() == "id"
 
 
 def _check_foreign(element: Element) -> None:
@@ -189,6 +193,9 @@ def _check_signature(signed: Element, signature: Element) -> None:
         raise AlgorithmNotAllowed("a signature algorithm that we don't know")
     if not DIGEST_ALGORITHMS.keys() >= set(_algorithms(signature, "ds:Reference/ds:DigestMethod")):
         raise AlgorithmNotAllowed("a digest algorithm that we don't know")
+    for prefixes in signature.iter(tag("ec:InclusiveNamespaces")):
+        if len(prefixes.get("PrefixList", "").split()) > MAX_PREFIXES:
+            raise XmlTooComplex(f"more than {MAX_PREFIXES} prefixes in a PrefixList")
 
 
 def _algorithms(signature: Element, path: str) -> list[str | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -71,7 +72,7 @@ def _read_private_key(private_key: bytes) -> rsa.RSAPrivateKey:
         key = load_pem_private_key(private_key, password=None)
     except TypeError as error:
         raise CertificateUnusable("the private key is encrypted with a password: supply it without one") from error
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         # Without its cause: a parser's words about a private key don't belong in a log.
         raise CertificateUnusable("the private key is not a PEM private key") from None
     if not isinstance(key, rsa.RSAPrivateKey):
@@ -85,9 +86,11 @@ def _read_private_key(private_key: bytes) -> rsa.RSAPrivateKey:
 
 def _read_certificate(certificate: str) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(certificate.encode())
-    except ValueError as error:
-        raise CertificateUnusable("the certificate is not a PEM certificate") from error
+        parsed = x509.load_pem_x509_certificate(certificate.encode())
+        parsed.public_key()  # read only when asked for, so ask here
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise CertificateUnusable("the certificate is not a PEM certificate that we can read") from error
+    return parsed
 
 
 def _public_bytes(key: rsa.RSAPublicKey) -> bytes:

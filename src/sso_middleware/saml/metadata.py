@@ -27,6 +27,8 @@ from .parties import BINDING_POST, BINDING_REDIRECT, Endpoint, IdentityProvider,
 MAX_BYTES = 5 * 1024 * 1024
 MAX_ELEMENTS = 50_000
 MAX_DEPTH = 40
+MAX_KEYS = 20
+"""Each is tried on each message; a rollover needs two."""
 MAX_LOCATION = 2048
 MAX_ENTITY_ID = 1024
 """SAML core 8.3.6."""
@@ -152,7 +154,9 @@ def _entities(element: etree._Element) -> Iterator[etree._Element]:
     else:
         name = etree.QName(element).localname
         raise MetadataUnusable(
-            _WEB_PAGE if name == "html" else f"this is XML, but its first element is {name}, not EntityDescriptor"
+            _WEB_PAGE
+            if name == "html"
+            else f"this is XML, but its first element is {_shown(name)}, not EntityDescriptor"
         )
 
 
@@ -167,7 +171,7 @@ def _choose(entities: Sequence[etree._Element], entity_id: str | None) -> etree.
         raise MetadataUnusable(f"{len(wanted)} identity providers in this metadata; say which one: {_names(wanted)}")
     # Two descriptions of one entity could say different things: which of them would be true?
     if sum(entity.get("entityID") == wanted[0].get("entityID") for entity in entities) > 1:
-        raise MetadataUnusable(f"the entity {wanted[0].get('entityID')} is described more than once")
+        raise MetadataUnusable(f"the entity {_names(wanted)} is described more than once")
     return wanted[0]
 
 
@@ -180,8 +184,13 @@ def _no_provider(entities: Sequence[etree._Element]) -> str:
 
 
 def _names(entities: Sequence[etree._Element]) -> str:
-    names = sorted({entity.get("entityID", "") for entity in entities})
+    names = sorted({_shown(entity.get("entityID", "")) for entity in entities})
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _shown(text: str) -> str:
+    """For the log: short, and no line of it can be forged."""
+    return repr(text[:200])[1:-1]
 
 
 def _idp_descriptors(entity: etree._Element) -> list[etree._Element]:
@@ -288,6 +297,8 @@ def _pin(certificates: Sequence[str] | Iterator[str]) -> tuple[PinnedKey, ...]:
         except CertificateUnusable as error:
             raise MetadataUnusable(f"signing certificate {number}: {error.detail}") from error
         pinned.setdefault(key.certificate, key)
+        if len(pinned) > MAX_KEYS:
+            raise MetadataUnusable(f"the identity provider has more than {MAX_KEYS} signing certificates")
     if not pinned:
         raise MetadataUnusable("the identity provider has no signing certificate: nothing it sends could be verified")
     return tuple(pinned.values())

@@ -11,6 +11,7 @@ import base64
 import re
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
@@ -120,8 +121,15 @@ def parse_untrusted(
     MessageMalformed.
     """
     _check_bytes(xml, max_bytes, allow_comments)
+    # lxml keeps all names and namespaces that a thread has read, for as long as the thread lives; and
+    # once they are 100 MB, it reads no new one. So whoever makes names up gets a thread that ends.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(_parse, xml, _Counter(max_elements, max_depth)).result()
+
+
+def _parse(xml: bytes, counter: _Counter) -> Element:
     try:
-        etree.fromstring(xml, _strict_parser(_Counter(max_elements, max_depth)))
+        etree.fromstring(xml, _strict_parser(counter))
         return etree.fromstring(xml, _strict_parser())
     except etree.XMLSyntaxError as error:
         # libxml2's own text may quote the document.

@@ -10,7 +10,6 @@ a session are `flows`'.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from datetime import datetime
 
 from ..errors import (
@@ -30,7 +29,7 @@ from .encryption import decrypt
 from .parsing import Message, Status, parse_part, read_envelope
 from .parties import Expected, ServiceProvider, Trust
 from .schema import NAMESPACES, Element, attribute_of, find_one, name_of, read_time, text_of
-from .signature import verify_signature
+from .signature import check_covered, verify_signature
 
 
 def verify_response(
@@ -41,10 +40,10 @@ def verify_response(
     `expected` None means unsolicited: then nothing in it may claim to answer a request. Raises a
     MessageRefused. The caller must still claim the assertion's ID, so that it is accepted once.
     """
-    response, response_is_signed = _verify_if_signed(deepcopy(message.element), trust, now)
+    response, response_is_signed = _verify_if_signed(message.element, trust, now)
     rules.check_status(response)
     candidate = _take_assertion(response, trust, is_authenticated=response_is_signed)
-    assertion, assertion_is_signed = _verify_if_signed(candidate, trust, now)
+    assertion, assertion_is_signed = _verify_assertion(candidate, message.element, trust, now)
     _check_coverage(trust, response_is_signed=response_is_signed, assertion_is_signed=assertion_is_signed)
 
     rules.check_issuer(response, trust.identity_provider)
@@ -73,7 +72,7 @@ def check_failure(
 
     A failure needs no signature to be one, but one that is there must verify. Raises a MessageRefused.
     """
-    response, _ = _verify_if_signed(deepcopy(message.element), trust, now)
+    response, _ = _verify_if_signed(message.element, trust, now)
     rules.check_issuer(response, trust.identity_provider)
     rules.check_destination(response, is_signed=False, service_provider=service_provider, trust=trust, now=now)
     rules.check_in_response_to(response, expected)
@@ -84,10 +83,7 @@ def check_failure(
 
 
 def _verify_if_signed(element: Element, trust: Trust, now: datetime) -> tuple[Element, bool]:
-    """The element, parsed again from exactly the bytes that its Signature covers; itself if it has none.
-
-    What the bytes leave out is gone, a namespace too that nothing but a PrefixList further in names.
-    """
+    """The element, parsed again from exactly the bytes that its Signature covers; itself if it has none."""
     if element.find("ds:Signature", NAMESPACES) is None:
         return element, False
     allow_sha1 = trust.sha1_until is not None and now < trust.sha1_until
@@ -98,6 +94,20 @@ def _verify_if_signed(element: Element, trust: Trust, now: datetime) -> tuple[El
         rules.check_issuer(element, trust.identity_provider)
         raise
     return parse_part(signed, name_of(element)), True
+
+
+def _verify_assertion(candidate: Element, received: Element, trust: Trust, now: datetime) -> tuple[Element, bool]:
+    """The assertion as its own Signature covers it; itself if it has none.
+
+    In a signed Response that Signature is verified where it stood on arrival, because the Response's
+    canonical form drops a namespace that only a PrefixList further in names. It must say the same.
+    """
+    in_place = received.find("saml:Assertion", NAMESPACES)
+    if in_place is None or in_place is candidate or candidate.find("ds:Signature", NAMESPACES) is None:
+        return _verify_if_signed(candidate, trust, now)  # decrypted, or only one of the two is signed
+    assertion, _ = _verify_if_signed(in_place, trust, now)
+    check_covered(assertion, candidate)
+    return assertion, True
 
 
 def _take_assertion(response: Element, trust: Trust, *, is_authenticated: bool) -> Element:

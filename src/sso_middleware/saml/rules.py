@@ -166,10 +166,11 @@ def check_conditions(assertion: Element, trust: Trust, now: datetime) -> None:
 
 def check_period(element: Element, trust: Trust, now: datetime) -> None:
     # SAML core 2.5.1.2: from NotBefore up to, not including, NotOnOrAfter; two clocks may differ by the leeway.
+    # The leeway moves our own clock: .NET writes the first and the last times there are for "always".
     not_before, not_on_or_after = element.get("NotBefore"), element.get("NotOnOrAfter")
-    if not_before is not None and now < read_time(not_before) - trust.leeway:
+    if not_before is not None and now + trust.leeway < read_time(not_before):
         raise NotYetValid(f"not before {read_time(not_before)}, and it is {now}: is one of the clocks wrong?")
-    if not_on_or_after is not None and now >= read_time(not_on_or_after) + trust.leeway:
+    if not_on_or_after is not None and now - trust.leeway >= read_time(not_on_or_after):
         raise Expired(f"not on or after {read_time(not_on_or_after)}, and it is {now}")
 
 

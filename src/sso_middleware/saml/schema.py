@@ -227,9 +227,9 @@ def name_of(element: Element) -> str:
 
 def qualified_name(tag_or_key: str) -> str | None:
     """With our prefix for its namespace; None if that is not one of ours."""
-    name = etree.QName(tag_or_key)
-    prefix = _PREFIXES.get(name.namespace or "")
-    return f"{prefix}:{name.localname}" if prefix else None
+    namespace, _, local = tag_or_key.removeprefix("{").rpartition("}")
+    prefix = _PREFIXES.get(namespace)
+    return f"{prefix}:{local}" if prefix else None
 
 
 # Values

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -46,13 +47,24 @@ _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
 def verify_signature(signed: Element, *, keys: Sequence[PinnedKey], allow_sha1: bool) -> bytes:
     """The canonical form of `signed` without its Signature, if one of `keys` signed exactly that.
 
-    Takes the Signature out of the tree. Raises AlgorithmNotAllowed, SignatureInvalid (not signed by
+    Raises AlgorithmNotAllowed, SignatureInvalid (not signed by
     any of `keys`), DigestMismatch (changed afterwards), CanonicalizationFailed.
     """
     signature = find_one(signed, "ds:Signature")
     signed_info = _verify_signed_info(signature, keys, allow_sha1)
-    _take_out(signed, signature)
-    return _verify_digest(signed, signed_info, allow_sha1)
+    with _taken_out(signed, signature):
+        return _verify_digest(signed, signed_info, allow_sha1)
+
+
+def check_covered(signed: Element, part: Element) -> None:
+    """That `part` of a verified Response is, but for its Signature, what that Signature covers: `signed`.
+
+    Raises DigestMismatch if two signatures were for two assertions.
+    """
+    with _taken_out(part, find_one(part, "ds:Signature")):
+        covered = _canonicalize(part, [])
+    if covered != _canonicalize(signed, []):
+        raise DigestMismatch("the Response's signature covers another assertion than the assertion's own")
 
 
 def _verify_signed_info(signature: Element, keys: Sequence[PinnedKey], allow_sha1: bool) -> Element:
@@ -108,11 +120,21 @@ def _read_ecdsa(value: bytes, key: EllipticCurvePublicKey) -> bytes:
     return encode_dss_signature(int.from_bytes(value[:length]), int.from_bytes(value[length:]))
 
 
-def _take_out(signed: Element, signature: Element) -> None:
-    """The enveloped-signature transform. lxml drops the text behind an element with it, and that was signed."""
+@contextmanager
+def _taken_out(signed: Element, signature: Element) -> Iterator[None]:
+    """The enveloped-signature transform, for a while. lxml takes along the text behind an element, and that was signed.
+
+    Not on a copy: that would leave its names in this thread (parsing.py).
+    """
     issuer = signed[0]  # form.py: a Signature comes directly after Issuer
-    issuer.tail = (issuer.tail or "") + (signature.tail or "")
+    text = issuer.tail
+    issuer.tail = (text or "") + (signature.tail or "")
     signed.remove(signature)
+    try:
+        yield
+    finally:
+        issuer.tail = text
+        signed.insert(1, signature)
 
 
 def _prefixes(element: Element, path: str) -> list[str]:
