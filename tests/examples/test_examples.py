@@ -113,7 +113,9 @@ def test_an_example_signs_people_in_and_out(
         form = form_on(page)
         signed_out = visitor.post(form.action, data=form.fields)
         assert signed_out.headers["Location"] == f"{BASE_URL}/sso/signed-out"
-        assert way_out(visitor, "/report").startswith(identity_provider.sso_url)
+        asked = visitor.get(visitor.get("/report").headers["Location"])
+        assert "You are signed out" in asked.text
+        assert way_out(visitor, "/sso/login?again=1").startswith(identity_provider.sso_url)
 
 
 @pytest.mark.parametrize(("module", "name"), DOMAINS)

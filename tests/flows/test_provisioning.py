@@ -162,6 +162,14 @@ def test_a_transient_name_id_is_nobody() -> None:
     assert mapped.key == '["principal_id", "p-1"]'
 
 
+@pytest.mark.parametrize("other", ["p-1 ", "\u00a0p-1", "p-1\u2003", "P-1"])
+def test_a_principal_id_is_kept_to_the_letter(other: str) -> None:
+    """TEN-010, TEN-011: two values that differ at the provider, in a space at the end even, are two people here."""
+    mapped = connection(attributes={"principal_id": "PrincipalId"})
+    keys = {read_identity(assertion({**ADA, "PrincipalId": (value,)}), mapped).key for value in ("p-1", other)}
+    assert len(keys) == 2
+
+
 def test_a_principal_id_attribute_is_mandatory_once_it_is_named() -> None:
     """Else the person would become another one."""
     with pytest.raises(AttributeMissing, match="principal id"):

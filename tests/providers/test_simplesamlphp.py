@@ -139,7 +139,7 @@ def test_someone_of_another_organization_is_refused(app: ServedApp, visitor: Vis
 
 
 def test_signing_out_does_not_sign_back_in(app: ServedApp, visitor: Visitor) -> None:
-    """Sign-out ends on a page for everybody; the protected page asks the identity provider again."""
+    """Sign-out ends on a page for everybody; the identity provider is asked again only after a click."""
     app.trust()
     page = visitor.send(visitor.sign_in(visitor.get(app.page), "alice@acme.example", "alice-pw"))
 
@@ -147,4 +147,5 @@ def test_signing_out_does_not_sign_back_in(app: ServedApp, visitor: Visitor) -> 
 
     assert signed_out.status_code == 200
     assert str(signed_out.url) == f"{app.url}/sso/signed-out"
-    assert visitor.way_out(app.page).startswith(app.idp.url)
+    assert "You are signed out" in visitor.get(app.page).text
+    assert visitor.way_out(f"{app.url}/sso/login?again=1").startswith(app.idp.url)

@@ -35,8 +35,11 @@ def read_identity(assertion: Assertion, connection: Connection) -> Identity:
     held = values_by_name(assertion)
     names = connection.attributes
 
+    def first_exact(name: str | None) -> str:
+        return next((value for value in held.get(name or "", ()) if value.strip()), "")
+
     def first(name: str | None) -> str:
-        return next((value.strip() for value in held.get(name or "", ()) if value.strip()), "")
+        return first_exact(name).strip()
 
     email = first(names.email)
     if not email and assertion.name_id.format == NAME_ID_EMAIL:
@@ -44,7 +47,7 @@ def read_identity(assertion: Assertion, connection: Connection) -> Identity:
     identity = Identity(
         connection_id=connection.id,
         organization=connection.organization,
-        key=principal_key(assertion, first(names.principal_id) if names.principal_id else None),
+        key=principal_key(assertion, first_exact(names.principal_id) if names.principal_id else None),
         email=_email_within(email, connection) if email else "",
         first_name=first(names.first_name),
         last_name=first(names.last_name),
