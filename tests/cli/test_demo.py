@@ -201,6 +201,7 @@ def test_make_demo_hands_its_options_on() -> None:
     printed = subprocess.run(
         ["make", "--dry-run", "demo", "DEMO=--port 8010 --idp-port 8011"],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},  # not a child's
         capture_output=True,
         text=True,
         check=True,
