@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -19,8 +19,6 @@ from .errors import BodyTooLarge, ConfigurationError
 from .principal import _current, credentials_of
 from .sso import SSO
 from .web import BodyReader, PassThrough, Reply, Request, client_address
-
-log = logging.getLogger("sso_middleware")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -73,7 +71,7 @@ class ASGIMiddleware:
         token = _current.set(decision.principal)
         try:
             await self.app(_scope_for_host(scope, decision, self.sso), answer.receive, answer.send)
-        except Exception as error:
+        except Exception as error:  # frameworks wrap what our `send` raised in errors of their own
             if not _is_of_the_end(error):
                 raise
         finally:
@@ -104,7 +102,7 @@ class _Lifespan:
 
         try:
             await self.app(scope, noted_receive, noted_send)
-        except Exception:
+        except Exception:  # an app may raise anything at a scope that it does not know
             if self.is_known:
                 raise
             await _answer_lifespan(receive, send)
@@ -150,7 +148,7 @@ def _is_of_the_end(error: BaseException | None) -> bool:
     return error is not None
 
 
-class _Watched:
+class _Watched(ABC):
     """A long answer that ends with its session: `receive` and `send` hear of it as if the client had gone."""
 
     def __init__(self, shell: ASGIMiddleware, decision: PassThrough, receive: Receive, send: Send) -> None:
@@ -163,11 +161,11 @@ class _Watched:
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.raises_when_ended = False
 
-    async def receive(self) -> Message:
-        raise NotImplementedError
+    @abstractmethod
+    async def receive(self) -> Message: ...
 
-    async def send(self, message: Message) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def send(self, message: Message) -> None: ...
 
     def start_watching(self) -> None:
         if self.decision.session_key is not None and self._watch is None:
@@ -197,9 +195,9 @@ class _Watched:
             raise SessionEnded("the session has ended")
         return self._ended.done()
 
+    @abstractmethod
     async def _say_goodbye(self) -> None:
         """Tell the server."""
-        raise NotImplementedError
 
     async def _receive_or(self, disconnect: Message) -> Message:
         """The next message, or `disconnect` as soon as the session has ended.

@@ -30,7 +30,7 @@ async def ask_host(call: Call, hook: Callable[P, Awaitable[T] | T], *args: P.arg
     """Call a hook. Raises HookFailed for whatever it raises; the log gets the stack, not the values."""
     try:
         return await call(hook, *args, **kwargs)
-    except Exception as error:
+    except Exception as error:  # a host's hook may raise anything, and none of it is ours
         log.error("hook %s raised %s\n%s", _name_of(hook), type(error).__name__, stack_of(error))
         raise HookFailed(f"the hook {_name_of(hook)} raised {type(error).__name__}") from None
 
