@@ -9,18 +9,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Barrier
+from typing import Any
 
 import pytest
 
 from sso_middleware.errors import (
     AssertionReplayed,
     BrowserMismatch,
+    KeyChangeRefused,
     LoginRequestUnknown,
     PendingLoginUnknown,
     SSOError,
 )
 from sso_middleware.events import Event
-from sso_middleware.stores.records import LoginRequest, PendingLogin, SealedKey, Session, Store
+from sso_middleware.stores.records import (
+    Count,
+    LoginRequest,
+    MetadataCopy,
+    MetadataStamp,
+    PendingLogin,
+    SealedKey,
+    Session,
+    Store,
+)
 from sso_middleware.stores.sql import SqlStore
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
@@ -364,6 +375,126 @@ def test_a_key_is_sealed_anew(store: SqlStore) -> None:
     assert store.get_keys("signing") == [resealed]
 
 
+# Limits
+
+
+def test_a_count_grows_until_its_window_is_over(store: SqlStore) -> None:
+    """The window is the first one's, whoever counts next; on the dot of its end a new one begins."""
+    assert store.add_to_count("a", 3, NOW, NOW + MINUTE) == Count(3, NOW + MINUTE)
+    assert store.add_to_count("a", 2, NOW + SECOND, NOW + SECOND + MINUTE) == Count(5, NOW + MINUTE)
+    assert store.add_to_count("b", 1, NOW + SECOND, NOW + SECOND + MINUTE) == Count(1, NOW + SECOND + MINUTE)
+    assert store.add_to_count("a", 7, NOW + MINUTE, NOW + 2 * MINUTE) == Count(7, NOW + 2 * MINUTE)
+
+
+def test_of_many_who_count_at_once_none_is_forgotten(store: SqlStore) -> None:
+    """Threads that count at the same moment each see another total, in the first window and in the next."""
+    store.add_to_count("a", 100, NOW - DAY, NOW)
+    for already in (0, 24):
+        counts = outcomes_of([lambda: store.add_to_count("a", 3, NOW, NOW + MINUTE)] * 8)
+        assert {count.count for count in counts if isinstance(count, Count)} == {
+            already + 3 * number for number in range(1, 9)
+        }
+
+
+def test_a_next_key_follows_the_current_one(store: SqlStore) -> None:
+    """It is kept as next, whatever it came as, and is the newest; without a current one it is refused."""
+    with pytest.raises(KeyChangeRefused):
+        store.add_next_key(sealed_key("k2"))
+    store.claim_first_key(sealed_key("k1"))
+    store.add_next_key(sealed_key("k2"))
+    assert store.get_keys("signing") == [replace(sealed_key("k2"), state="next"), sealed_key("k1")]
+    assert store.get_key_states() == {"k1": "current", "k2": "next"}
+    assert store.claim_first_key(sealed_key("k3")) == sealed_key("k1")
+
+
+def test_there_is_one_next_key_of_a_purpose(store: SqlStore) -> None:
+    """A second is refused; the other purpose has its own."""
+    encryption_key = replace(sealed_key("e1"), purpose="encryption")
+    store.claim_first_key(sealed_key("k1"))
+    store.claim_first_key(encryption_key)
+    store.add_next_key(sealed_key("k2"))
+    with pytest.raises(KeyChangeRefused):
+        store.add_next_key(sealed_key("k3"))
+    store.add_next_key(replace(encryption_key, id="e2"))
+    assert store.get_key_states() == {"k1": "current", "k2": "next", "e1": "current", "e2": "next"}
+
+
+def test_rotating_moves_both_keys_at_once(store: SqlStore) -> None:
+    """Next to current, current to retired, with the time; of the other purpose nothing moves."""
+    store.claim_first_key(sealed_key("k1"))
+    store.claim_first_key(replace(sealed_key("e1"), purpose="encryption"))
+    store.add_next_key(sealed_key("k2"))
+    current = store.rotate_keys("signing", NOW + MINUTE)
+    assert current == replace(sealed_key("k2"), state="current", changed_at=NOW + MINUTE)
+    assert store.get_keys("signing") == [
+        current,
+        replace(sealed_key("k1"), state="retired", changed_at=NOW + MINUTE),
+    ]
+    assert store.get_key_states()["e1"] == "current"
+    with pytest.raises(KeyChangeRefused):
+        store.rotate_keys("signing", NOW + MINUTE)
+    assert store.get_keys("signing")[0] == current
+
+
+def test_only_a_retired_key_is_deleted(store: SqlStore) -> None:
+    """The next and the current one stay; what was deleted is returned, once."""
+    store.claim_first_key(sealed_key("k1"))
+    store.add_next_key(sealed_key("k2"))
+    store.rotate_keys("signing", NOW)
+    store.add_next_key(sealed_key("k3"))
+    for id in ("k2", "k3", "unknown"):
+        with pytest.raises(KeyChangeRefused):
+            store.delete_retired_key(id)
+    assert store.delete_retired_key("k1") == replace(sealed_key("k1"), state="retired", changed_at=NOW)
+    with pytest.raises(KeyChangeRefused):
+        store.delete_retired_key("k1")
+    assert store.get_key_states() == {"k2": "current", "k3": "next"}
+
+
+def test_of_many_next_keys_at_once_one_is_kept(store: SqlStore) -> None:
+    """Admins who each add one at the same moment: one has added it, the others are told."""
+    store.claim_first_key(sealed_key("k0"))
+
+    def add(id: str) -> Callable[[], object]:
+        return lambda: store.add_next_key(sealed_key(id))
+
+    found = outcomes_of([add(f"k{number}") for number in range(1, 9)])
+    assert sorted(map(str, found)) == sorted([str(KeyChangeRefused)] * 7 + ["None"])
+    assert sorted(store.get_key_states().values()) == ["current", "next"]
+
+
+def test_of_many_rotations_at_once_one_is_done(store: SqlStore) -> None:
+    """One rotates, the others are told; and nobody ever reads two current keys, or none."""
+    store.claim_first_key(sealed_key("k0"))
+    store.add_next_key(sealed_key("k1"))
+
+    def current_keys() -> list[str]:
+        return [key.state for key in store.get_keys("signing") if key.state == "current"]
+
+    rotations: list[Callable[[], object]] = [lambda: store.rotate_keys("signing", NOW).id] * 6
+    found = outcomes_of([*rotations, current_keys, current_keys])
+    assert found.count("k1") == 1
+    assert found.count(KeyChangeRefused) == 5
+    assert found.count(["current"]) == 2
+    assert store.get_key_states() == {"k0": "retired", "k1": "current"}
+
+
+def test_adding_and_rotating_at_once_keep_their_order(store: SqlStore) -> None:
+    """Whichever comes first, afterwards one key is current and at most one is next."""
+    store.claim_first_key(sealed_key("k0"))
+    store.add_next_key(sealed_key("k1"))
+    steps: list[Callable[[], object]] = [
+        lambda: store.rotate_keys("signing", NOW).id,
+        lambda: store.add_next_key(sealed_key("k2")),
+        lambda: store.rotate_keys("signing", NOW).id,
+        lambda: store.add_next_key(sealed_key("k3")),
+    ]
+    outcomes_of(steps)
+    states = list(store.get_key_states().values())
+    assert states.count("current") == 1
+    assert states.count("next") <= 1
+
+
 # What happened
 
 
@@ -435,8 +566,10 @@ def test_what_has_ended_is_deleted_and_the_rest_stays(store: SqlStore) -> None:
     store.put_link("acme", "key", "42", NOW - 1000 * DAY)
     store.claim_first_key(sealed_key())
     store.add_event(Event("old", NOW - 1000 * DAY))
+    store.add_to_count("old", 1, NOW - MINUTE, NOW)
+    store.add_to_count("new", 1, NOW - MINUTE, NOW + SECOND)
 
-    assert store.delete_expired(NOW) == 5
+    assert store.delete_expired(NOW) == 6
     assert store.delete_expired(NOW) == 0
 
     earlier = NOW - DAY
@@ -451,6 +584,7 @@ def test_what_has_ended_is_deleted_and_the_rest_stays(store: SqlStore) -> None:
     assert store.get_link("acme", "key") == "42"
     assert store.get_keys("signing") == [sealed_key()]
     assert len(store.get_events()) == 1
+    assert [store.add_to_count(name, 1, earlier, NOW).count for name in ("old", "new")] == [1, 2]
 
 
 def test_deleting_is_bounded(store: SqlStore) -> None:
@@ -459,3 +593,71 @@ def test_deleting_is_bounded(store: SqlStore) -> None:
         store.claim_assertion("acme", f"_a{number}", NOW)
         store.add_session(session(f"s{number}", expires_at=NOW))
     assert [store.delete_expired(NOW, batch=2) for _ in range(4)] == [4, 4, 2, 0]
+
+
+# Fetched metadata
+
+
+def metadata_copy(id: str = "acme", **changes: Any) -> MetadataCopy:
+    copy = MetadataCopy(
+        connection_id=id,
+        url="https://idp.example/metadata",
+        document=b"<\x00\xff",
+        version=1,
+        fetched_at=NOW,
+        attempted_at=NOW,
+        next_fetch_at=NOW + DAY,
+        problem=None,
+        held=None,
+        held_reason=None,
+        held_at=None,
+    )
+    return replace(copy, **changes)
+
+
+def test_a_copy_of_metadata_is_kept_as_it_is(store: Store) -> None:
+    """With what is held beside it; stamps say as much as is needed to look for changes."""
+    copy = metadata_copy(held=b"<held/>", held_reason="its keys \x00", held_at=NOW, problem="no\x00body")
+    assert store.get_metadata_copy("acme") is None
+    assert store.put_metadata_copy(copy, replaces=None)
+    kept = store.get_metadata_copy("acme")
+    assert kept == replace(copy, held_reason="its keys \ufffd", problem="no\ufffdbody")
+    assert store.get_metadata_stamps() == {"acme": MetadataStamp(copy.url, 1, NOW, NOW + DAY)}
+
+
+def test_a_copy_replaces_the_one_that_was_read_and_no_other(store: Store) -> None:
+    """Of two that write at once the first counts."""
+    assert not store.put_metadata_copy(metadata_copy(), replaces=1)
+    assert store.put_metadata_copy(metadata_copy(), replaces=None)
+    assert not store.put_metadata_copy(metadata_copy(version=7), replaces=None)
+    assert store.put_metadata_copy(metadata_copy(version=2), replaces=1)
+    assert not store.put_metadata_copy(metadata_copy(version=9), replaces=1)
+    assert store.get_metadata_stamps()["acme"].version == 2
+
+
+def test_of_many_that_replace_a_copy_one_does(store: Store) -> None:
+    """Atomic: an approval is never lost under a fetch."""
+    assert store.put_metadata_copy(metadata_copy(), replaces=None)
+    found = outcomes_of([lambda: store.put_metadata_copy(metadata_copy(version=2), replaces=1) for _ in range(8)])
+    assert sorted(map(bool, found)) == [False] * 7 + [True]
+
+
+def test_a_fetch_is_brought_forward_and_never_put_off(store: Store) -> None:
+    """And where there is no copy nothing happens."""
+    store.fetch_metadata_soon("acme", NOW)
+    store.put_metadata_copy(metadata_copy(), replaces=None)
+    store.fetch_metadata_soon("other", NOW)
+    store.fetch_metadata_soon("acme", NOW + MINUTE)
+    store.fetch_metadata_soon("acme", NOW + DAY)
+    assert store.get_metadata_stamps()["acme"].next_fetch_at == NOW + MINUTE
+
+
+def test_a_notice_is_claimed_once_until_it_ends(store: Store) -> None:
+    """Of many that would tell it one does; after its end it could be told again."""
+    found = outcomes_of([lambda: store.claim_notice("certificate", NOW + DAY) for _ in range(8)])
+    assert sorted(map(bool, found)) == [False] * 7 + [True]
+    assert store.claim_notice("another", NOW + DAY)
+    store.delete_expired(NOW + DAY - SECOND)
+    assert not store.claim_notice("certificate", NOW + DAY)
+    store.delete_expired(NOW + DAY)
+    assert store.claim_notice("certificate", NOW + DAY)

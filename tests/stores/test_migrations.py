@@ -9,21 +9,24 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, create_engine, inspect, text
 
 import sso_middleware.stores.migrations
 from sso_middleware.errors import ConfigurationError, SchemaOutdated, StoreUnavailable
+from sso_middleware.events import Event
 from sso_middleware.stores.database import make_engine, read_database_url
 from sso_middleware.stores.migrate import HEAD, REVISIONS, migrate_database, prepare_database
+from sso_middleware.stores.records import SealedKey
 from sso_middleware.stores.sql import SqlStore
 from sso_middleware.stores.tables import VERSION_TABLE, metadata
 
@@ -111,6 +114,34 @@ def test_all_our_tables_carry_our_prefix(database_url: str) -> None:
         names = inspect(connection).get_table_names()
     assert len(names) == len(metadata.tables) + 1
     assert [name for name in names if not name.startswith("sso_")] == []
+
+
+def test_what_an_older_version_kept_is_kept(empty_database_url: str) -> None:
+    """From the first revision, with records in it: our own key is the current one, and can be rolled over."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with connected(empty_database_url) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, REVISIONS[0])
+        at = f"{NOW:%Y-%m-%d %H:%M:%S}"
+        connection.execute(
+            text("INSERT INTO sso_signing_key VALUES ('k1', 'signing', 0, :key, 'PEM', :at)"),
+            {"key": b"sealed", "at": NOW if "postgresql" in empty_database_url else at},
+        )
+        connection.execute(
+            text("INSERT INTO sso_event (code, at, detail) VALUES ('login_succeeded', :at, '{\"a\": \"b\"}')"),
+            {"at": NOW if "postgresql" in empty_database_url else at},
+        )
+
+    assert migrate_database(empty_database_url) == (REVISIONS[0], HEAD)
+
+    with closing(SqlStore(empty_database_url)) as store:
+        first = SealedKey("k1", "signing", b"sealed", "PEM", NOW)
+        assert store.get_keys("signing") == [first]
+        assert store.get_events() == [Event("login_succeeded", NOW, detail={"a": "b"})]
+        store.add_next_key(SealedKey("k2", "signing", b"sealed", "PEM", NOW))
+        assert store.rotate_keys("signing", NOW).id == "k2"
+        assert store.get_key_states() == {"k1": "retired", "k2": "current"}
 
 
 def test_a_hosts_own_alembic_is_left_alone(empty_database_url: str) -> None:

@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 from ..events import Event
 
 KeyPurpose = Literal["signing", "encryption"]
+KeyState = Literal["next", "current", "retired"]
+"""Published only; signs, and is published; only decrypts."""
 LoginPurpose = Literal["login", "fresh", "restart"]
 """`fresh`: with ForceAuthn. `restart`: after an unsolicited Response."""
 
@@ -84,6 +86,49 @@ class SealedKey:
     certificate: str
     """PEM."""
     created_at: datetime
+    state: KeyState = "current"
+    changed_at: datetime | None = None
+    """When it came into this state; None: it was made so."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataCopy:
+    """What a connection's metadata_url gave: the last good copy, and what waits for a person's approval."""
+
+    connection_id: str
+    url: str
+    """Where it was fetched. A copy from another URL than the connection's is no copy of this connection's."""
+    document: bytes | None
+    """The last good copy; None until a fetch succeeded."""
+    version: int
+    """Counts up with every change of `document`."""
+    fetched_at: datetime | None
+    attempted_at: datetime | None
+    next_fetch_at: datetime
+    problem: str | None
+    """Why the last fetch failed, in words; None if it did not."""
+    held: bytes | None
+    """A copy that is not taken over before a person says so."""
+    held_reason: str | None
+    held_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataStamp:
+    """As much of a `MetadataCopy` as says whether to read it, and when to fetch again."""
+
+    url: str
+    version: int
+    attempted_at: datetime | None
+    next_fetch_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many were counted under one name, of all processes, in the window that ends then."""
+
+    count: int
+    ends_at: datetime
 
 
 class Store(Protocol):
@@ -156,7 +201,58 @@ class Store(Protocol):
         """The same key, sealed anew."""
         ...
 
+    def get_key_states(self) -> Mapping[str, KeyState]:
+        """Of every key, by its id: cheap, so that a process can notice that something changed."""
+        ...
+
+    def add_next_key(self, key: SealedKey) -> None:
+        """Atomic: keep it as the next key of its purpose.
+
+        Raises KeyChangeRefused if there is one already, or no current one that it could follow.
+        """
+        ...
+
+    def rotate_keys(self, purpose: KeyPurpose, now: datetime) -> SealedKey:
+        """Atomic: the next key becomes current, and the current one retired; return the new current one.
+
+        Raises KeyChangeRefused if there is no next one. At no moment are two current, or none.
+        """
+        ...
+
+    def delete_retired_key(self, id: str) -> SealedKey:
+        """Atomic: delete it; return what was deleted. Raises KeyChangeRefused unless it is retired."""
+        ...
+
+    # Fetched metadata
+
+    def get_metadata_stamps(self) -> Mapping[str, MetadataStamp]:
+        """Of every copy, by connection id: cheap, so that a process can notice that something changed."""
+        ...
+
+    def get_metadata_copy(self, connection_id: str) -> MetadataCopy | None: ...
+
+    def put_metadata_copy(self, copy: MetadataCopy, *, replaces: int | None) -> bool:
+        """Atomic: keep `copy` in place of the one of version `replaces` (None: where there is none).
+
+        Returns whether it was kept: False if somebody else came first, and nothing is changed then.
+        """
+        ...
+
+    def fetch_metadata_soon(self, connection_id: str, at: datetime) -> None:
+        """Bring `next_fetch_at` forward to `at` (never back). Nothing happens where there is no copy."""
+        ...
+
+    # Limits
+
+    def add_to_count(self, name: str, number: int, now: datetime, ends_at: datetime) -> Count:
+        """Atomic: count so many more in the window of this name; in a new one, until `ends_at`, if that is over."""
+        ...
+
     # What happened
+
+    def claim_notice(self, name: str, until: datetime) -> bool:
+        """Atomic: whether this was not told yet. It is told then, and remembered at least until `until`."""
+        ...
 
     def add_event(self, event: Event) -> None: ...
 

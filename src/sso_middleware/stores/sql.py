@@ -6,19 +6,30 @@ Every method is plain and synchronous and runs in one transaction. How the datab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ..errors import AssertionReplayed, BrowserMismatch, LoginRequestUnknown, PendingLoginUnknown
+from ..errors import AssertionReplayed, BrowserMismatch, KeyChangeRefused, LoginRequestUnknown, PendingLoginUnknown
 from ..events import Event
 from . import tables
 from .database import Database, is_sqlite
-from .records import KeyPurpose, LoginRequest, PendingLogin, SealedKey, Session, TakenLogin
+from .records import (
+    Count,
+    KeyPurpose,
+    KeyState,
+    LoginRequest,
+    MetadataCopy,
+    MetadataStamp,
+    PendingLogin,
+    SealedKey,
+    Session,
+    TakenLogin,
+)
 
 UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
 """No timeout is longer than this (`hard_timeout_mobile`), so such a session can only be a dead one."""
@@ -125,14 +136,112 @@ class SqlStore:
             if not _keys(connection, key.purpose):
                 # Two workers may both come here: only one row can be generation 0 of its purpose.
                 connection.execute(first.on_conflict_do_nothing())
-            return _keys(connection, key.purpose)[0]
+            return next(kept for kept in _keys(connection, key.purpose) if kept.state == "current")
 
     def replace_key(self, key: SealedKey) -> None:
         table = tables.keys
         with self._database.writing() as connection:
             connection.execute(update(table).where(table.c.id == key.id).values(private_key=key.private_key))
 
+    def get_key_states(self) -> Mapping[str, KeyState]:
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.keys.c.id, tables.keys.c.state))
+            return {row.id: row.state for row in rows}
+
+    def add_next_key(self, key: SealedKey) -> None:
+        table = tables.keys
+        with self._database.writing() as connection:
+            kept = _keys(connection, key.purpose)
+            if not kept or any(other.state == "next" for other in kept):
+                raise KeyChangeRefused(f"there is a next {key.purpose} key already, or none that it could follow")
+            newest = select(func.max(table.c.generation)).where(table.c.purpose == key.purpose).scalar_subquery()
+            # Two may both come here: they count up to the same generation, and only one row can have it.
+            row = asdict(key) | {"state": "next", "generation": newest + 1}
+            add = self._insert(table).values(row).on_conflict_do_nothing().returning(table.c.id)
+            if connection.execute(add).first() is None:
+                raise KeyChangeRefused(f"somebody else added a next {key.purpose} key at this moment")
+
+    def rotate_keys(self, purpose: KeyPurpose, now: datetime) -> SealedKey:
+        table = tables.keys
+        of_purpose = table.c.purpose == purpose
+        changed = update(table).where(of_purpose)
+        with self._database.writing() as connection:
+            # Whoever comes second waits for this row (on SQLite: for the whole transaction), and then finds none.
+            wanted = select(table.c.id).where(of_purpose, table.c.state == "next").with_for_update()
+            next_id = connection.execute(wanted).scalar()
+            if next_id is None:
+                raise KeyChangeRefused(f"there is no next {purpose} key")
+            retire = changed.where(table.c.state == "current").values(state="retired", changed_at=now)
+            promote = changed.where(table.c.id == next_id).values(state="current", changed_at=now)
+            connection.execute(retire)
+            connection.execute(promote)
+            return next(key for key in _keys(connection, purpose) if key.id == next_id)
+
+    def delete_retired_key(self, id: str) -> SealedKey:
+        table = tables.keys
+        retired = delete(table).where(table.c.id == id, table.c.state == "retired").returning(*_KEY_COLUMNS)
+        with self._database.writing() as connection:
+            row = connection.execute(retired).mappings().first()
+        if row is None:
+            raise KeyChangeRefused("there is no retired key with this id")
+        return SealedKey(**row)
+
+    # Fetched metadata
+
+    def get_metadata_stamps(self) -> Mapping[str, MetadataStamp]:
+        table = tables.metadata_copies
+        columns = (table.c.url, table.c.version, table.c.attempted_at, table.c.next_fetch_at)
+        with self._database.reading() as connection:
+            rows = connection.execute(select(table.c.connection_id, *columns)).all()
+        return {row[0]: MetadataStamp(*row[1:]) for row in rows}
+
+    def get_metadata_copy(self, connection_id: str) -> MetadataCopy | None:
+        table = tables.metadata_copies
+        row = self._first(table, table.c.connection_id == connection_id)
+        return None if row is None else MetadataCopy(**row)
+
+    def put_metadata_copy(self, copy: MetadataCopy, *, replaces: int | None) -> bool:
+        table = tables.metadata_copies
+        row = asdict(copy) | {"problem": _storable(copy.problem), "held_reason": _storable(copy.held_reason)}
+        put: Any
+        if replaces is None:
+            put = self._insert(table).values(row).on_conflict_do_nothing()
+        else:
+            put = update(table).where(table.c.connection_id == copy.connection_id, table.c.version == replaces)
+            put = put.values(row)
+        with self._database.writing() as connection:
+            return connection.execute(put.returning(table.c.version)).first() is not None
+
+    def fetch_metadata_soon(self, connection_id: str, at: datetime) -> None:
+        table = tables.metadata_copies
+        later = update(table).where(table.c.connection_id == connection_id, table.c.next_fetch_at > at)
+        with self._database.writing() as connection:
+            connection.execute(later.values(next_fetch_at=at))
+
+    # Limits
+
+    def add_to_count(self, name: str, number: int, now: datetime, ends_at: datetime) -> Count:
+        table = tables.limits
+        first = self._insert(table).values(name=name, count=number, ends_at=ends_at)
+        is_over = table.c.ends_at <= now
+        counted = first.on_conflict_do_update(
+            index_elements=[table.c.name],
+            set_={
+                "count": case((is_over, first.excluded.count), else_=table.c.count + first.excluded.count),
+                "ends_at": case((is_over, first.excluded.ends_at), else_=table.c.ends_at),
+            },
+        )
+        with self._database.writing() as connection:
+            row = connection.execute(counted.returning(table.c.count, table.c.ends_at)).one()
+        return Count(row[0], row[1])
+
     # What happened
+
+    def claim_notice(self, name: str, until: datetime) -> bool:
+        table = tables.notices
+        notice = self._insert(table).values(name=name, ends_at=until).on_conflict_do_nothing()
+        with self._database.writing() as connection:
+            return connection.execute(notice.returning(table.c.name)).first() is not None
 
     def add_event(self, event: Event) -> None:
         self._add(
@@ -177,6 +286,8 @@ class SqlStore:
             (tables.pending_logins, tables.pending_logins.c.expires_at <= now),
             (tables.login_requests, tables.login_requests.c.expires_at <= now),
             (tables.claimed_assertions, tables.claimed_assertions.c.valid_until <= now),
+            (tables.limits, tables.limits.c.ends_at <= now),
+            (tables.notices, tables.notices.c.ends_at <= now),
             (
                 tables.sessions,
                 or_(
@@ -224,10 +335,12 @@ def _take_pending_login(
     return BrowserMismatch("the login request was made in another browser")
 
 
+_KEY_COLUMNS = tuple(column for column in tables.keys.c if column is not tables.keys.c.generation)
+
+
 def _keys(connection: Connection, purpose: KeyPurpose) -> list[SealedKey]:
     table = tables.keys
-    columns = (table.c.id, table.c.purpose, table.c.private_key, table.c.certificate, table.c.created_at)
-    wanted = select(*columns).where(table.c.purpose == purpose).order_by(table.c.generation.desc())
+    wanted = select(*_KEY_COLUMNS).where(table.c.purpose == purpose).order_by(table.c.generation.desc())
     return [SealedKey(**row) for row in connection.execute(wanted).mappings()]
 
 

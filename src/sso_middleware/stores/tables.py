@@ -119,7 +119,42 @@ keys = Table(
     Column("private_key", LargeBinary, nullable=False),
     Column("certificate", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("state", Text, nullable=False, server_default="current"),
+    Column("changed_at", UtcDateTime),
     UniqueConstraint("purpose", "generation"),
+)
+
+# What was fetched from a connection's metadata_url. `document` is the last good copy; `held` waits for a person.
+metadata_copies = Table(
+    "sso_metadata",
+    metadata,
+    Column("connection_id", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("document", LargeBinary),
+    Column("version", Integer, nullable=False),
+    Column("fetched_at", UtcDateTime),
+    Column("attempted_at", UtcDateTime),
+    Column("next_fetch_at", UtcDateTime, nullable=False),
+    Column("problem", Text),
+    Column("held", LargeBinary),
+    Column("held_reason", Text),
+    Column("held_at", UtcDateTime),
+)
+
+limits = Table(
+    "sso_limit",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False, index=True),
+)
+
+# What was told once and need not be told again until then (a certificate that ends in 30 days).
+notices = Table(
+    "sso_notice",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("ends_at", UtcDateTime, nullable=False, index=True),
 )
 
 # SQLite numbers rows by itself only in a column declared INTEGER.
