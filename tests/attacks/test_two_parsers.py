@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING
-from xml.parsers import expat
 
 import pytest
 from lxml import etree
 from tests.attacks import test_enc, test_pro, test_rpl, test_sig, test_ten, test_xml, test_xsw
 from tests.attacks.scene import Attack, default_scene, unsolicited
+from tests.second_parser import as_expat_reads, as_lxml_reads
 
 from sso_middleware.errors import MessageRefused
 from sso_middleware.saml.parsing import read_message, read_message_xml
@@ -24,43 +24,6 @@ if TYPE_CHECKING:
 
 MODULES = (test_sig, test_xsw, test_xml, test_pro, test_rpl, test_ten, test_enc)
 ATTACKS = [attack for module in MODULES for attack in module.ATTACKS]
-Node = tuple[str, ...]
-
-
-def as_lxml_reads(element: etree._Element) -> list[Node]:
-    """Start, text, end, in document order; names as `{namespace}local`."""
-    nodes: list[Node] = [
-        (
-            "start",
-            str(element.tag),
-            *(f"{k}={v}" for k, v in sorted((str(k), str(v)) for k, v in element.attrib.items())),
-        )
-    ]
-    nodes += [("text", element.text)] if element.text else []
-    for child in element:
-        nodes += as_lxml_reads(child)
-        nodes += [("text", child.tail)] if child.tail else []
-    return [*nodes, ("end", str(element.tag))]
-
-
-def as_expat_reads(xml: bytes) -> list[Node]:
-    nodes: list[Node] = []
-    parser = expat.ParserCreate(namespace_separator="}")
-    parser.buffer_text = True
-
-    def name(raw: str) -> str:
-        return "{" + raw if "}" in raw else raw
-
-    def start(raw: str, attributes: dict[str, str]) -> None:
-        nodes.append(
-            ("start", name(raw), *(f"{k}={v}" for k, v in sorted((name(k), v) for k, v in attributes.items())))
-        )
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = lambda raw: nodes.append(("end", name(raw)))
-    parser.CharacterDataHandler = lambda text: nodes.append(("text", text))
-    parser.Parse(xml, True)
-    return nodes
 
 
 def read(sent: bytes | str) -> tuple[Message, bytes] | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from lxml import etree
 from tests.saml.conversation import EMAIL, EXPECTED, IDP, NOW, SERVICE_PROVIDER, respond
 
 from sso_middleware.errors import (
@@ -17,11 +20,14 @@ from sso_middleware.errors import (
     MessageTooLarge,
     TimeInvalid,
 )
+from sso_middleware.saml import parsing
 from sso_middleware.saml.parsing import (
     MAX_ENCODED,
     decode_base64,
     decode_saml_response,
     inflate,
+    parse_part,
+    parse_signed,
     parse_untrusted,
     read_message,
     read_message_xml,
@@ -184,9 +190,10 @@ def test_a_comment_is_for_metadata_and_splits_no_text() -> None:
         ("<a>" + "<b/>" * 49 + "</a>", "<a>" + "<b/>" * 50 + "</a>"),
         ("<a>" * 10 + "</a>" * 10, "<a>" * 11 + "</a>" * 11),
         (attributes := "<a" + "".join(f" b{n}=''" for n in range(32)) + "/>", attributes.replace("/", " c=''/")),
+        (f"<a xmlns='u:{'x' * 254}'/>", f"<a xmlns='u:{'x' * 255}'/>"),
         (spaces := "<a" + "".join(f" xmlns:b{n}='u:u'" for n in range(32)) + "/>", spaces.replace("/", " c=''/")),
     ],
-    ids=["bytes", "elements", "depth", "attributes", "namespaces"],
+    ids=["bytes", "elements", "depth", "attributes", "a namespace", "namespaces"],
 )
 def test_counts_have_a_limit(at_the_limit: str, beyond: str) -> None:
     """As much as the limit passes, one more does not (XML-014, XML-015)."""
@@ -197,6 +204,117 @@ def test_counts_have_a_limit(at_the_limit: str, beyond: str) -> None:
 def test_siblings_are_not_depth() -> None:
     """Depth counts what is open, not what was."""
     assert parse("<a>" + "<b><c/></b>" * 20 + "</a>", max_depth=3) == "accepted"
+
+
+# What is left behind
+
+
+MADE_UP = (
+    b"<name-%d/>",
+    b"<a name-%d=''/>",
+    b"<prefix-%d:a xmlns:prefix-%d='urn:a'/>",
+    b"<a xmlns='urn:namespace-%d'/>",
+    b"<samlp:Response xmlns:samlp='urn:oasis:names:tc:SAML:2.0:protocol' name-%d='' other-%d></samlp:Response>",
+    b"<a>&entity-%d;</a>",
+    b"<a><b name-%d",
+    b"<a>&#32;</name-%d>",
+)
+"""What a parser meets a new name in, well-formed and not."""
+
+
+def made_up(number: int) -> Iterator[bytes]:
+    for template in MADE_UP:
+        yield template.replace(b"%d", b"%d" % number)
+    blanks = f"{number:032b}".replace("0", " ").replace("1", "\n").encode()
+    yield b"<samlp:Response xmlns:samlp='urn:oasis:names:tc:SAML:2.0:protocol'>" + blanks + b"</samlp:Response>"
+
+
+def refuse_all(numbers: range) -> int:
+    """How many names, prefixes, namespaces and blanks stay behind in this thread."""
+    before = etree.memory_debugger.dict_size()
+    for number in numbers:
+        for xml in made_up(number):
+            with pytest.raises(MessageMalformed):
+                parse_part(xml, "samlp:Response")
+    return int(etree.memory_debugger.dict_size() - before)
+
+
+def in_a_new_thread(function: Callable[[range], int], numbers: range) -> int:
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(function, numbers).result()
+
+
+def test_made_up_names_use_up_an_allowance_and_then_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lxml keeps every name that a thread ever reads: no stream of posts that nobody signed may fill the memory."""
+    monkeypatch.setattr(parsing, "_allowance", parsing._Allowance(2000))
+    assert in_a_new_thread(refuse_all, range(1, 30)) > 0
+    assert parsing._allowance.left <= 0
+    assert in_a_new_thread(refuse_all, range(100, 150)) == 0
+    assert read_message_xml(respond()).envelope.succeeded
+
+
+def test_an_honest_message_is_charged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names stay, so that the next one like it brings no new ones; an odd prefix makes no difference."""
+    monkeypatch.setattr(parsing, "_allowance", allowance := parsing._Allowance())
+    odd = respond().replace(b"samlp:", b"never-seen-before:").replace(b":samlp=", b":never-seen-before=")
+    read_message_xml(odd)
+    charged = allowance.left
+    assert charged == parsing._Allowance().left - len(odd)
+    read_message_xml(odd.replace(EMAIL.encode(), b"bob@acme.example"))
+    assert allowance.left == charged
+
+
+def test_with_and_without_the_allowance_the_same_is_accepted_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick way and the careful one are one gate."""
+    relative = respond().replace(b"<saml:Subject", b"<saml:Subject xmlns:a='b'")
+    hidden = respond().replace(b"<saml:Subject", b"""<saml:Subject a="xmlns='" xmlns:a='b'""")
+    deep = respond(extensions_xml="<a>" * 40 + "</a>" * 40)
+    wide = respond(extensions_xml="<a" + "".join(f" b{number}=''" for number in range(40)) + "/>")
+    declaring = respond(extensions_xml="<a" + "".join(f" xmlns:b{number}='u:u'" for number in range(40)) + "/>")
+    long = respond().replace(b"<saml:Subject", b"<saml:Subject xmlns:a='urn:" + b"a" * 300 + b"'")
+    codes = {
+        respond(): "accepted",
+        relative: "namespace_not_absolute",
+        hidden: "namespace_not_absolute",
+        deep: "xml_too_complex",
+        respond(status=("Success", *["urn:x"] * 40)): "xml_too_complex",
+        wide: "xml_too_complex",
+        declaring: "xml_too_complex",
+        long: "xml_too_complex",
+        respond() + b"<": "xml_malformed",
+    }
+    for left in (10**6, 0):
+        monkeypatch.setattr(parsing, "_allowance", parsing._Allowance(left))
+        assert {xml: gate(xml) for xml in codes} == codes
+
+
+def gate(xml: bytes) -> str:
+    try:
+        read_message_xml(xml)
+    except MessageMalformed as error:
+        return error.code
+    return "accepted"
+
+
+def test_two_parsers_must_agree() -> None:
+    """What only expat calls well-formed is refused: here a name longer than libxml2 reads."""
+    assert parse(f"<{'a' * 60_000}/>", max_bytes=100_000) == "xml_malformed"
+
+
+@pytest.mark.parametrize(
+    ("canonical", "code"),
+    [
+        (b"<a", "xml_malformed"),
+        (b"<saml:NameID xmlns:saml='urn:oasis:names:tc:SAML:2.0:assertion'/>", "root_unexpected"),
+        (b"<Assertion xmlns='urn:oasis:names:tc:SAML:2.0:assertion'/>", "attribute_required"),
+        (b"<Assertion xmlns='urn:oasis:names:tc:SAML:2.0:assertion'><!-- --></Assertion>", "comment_not_allowed"),
+    ],
+)
+def test_what_was_signed_goes_through_the_gate_too(canonical: bytes, code: str) -> None:
+    """A signature makes nothing well-formed."""
+    with pytest.raises(MessageMalformed) as refusal:
+        parse_signed(canonical, "saml:Assertion")
+    assert refusal.value.code == code
 
 
 # Messages
@@ -264,6 +382,8 @@ def test_only_a_response_is_read() -> None:
         ("2026-03-01T12:00:00.1234567Z", datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)),
         ("2026-03-01T14:00:00+02:00", datetime(2026, 3, 1, 12, tzinfo=UTC)),
         ("2026-03-01T06:30:00.000-05:30", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("2026-02-28T24:00:00Z", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-02-28T24:00:00.000+01:00", datetime(2026, 2, 28, 23, tzinfo=UTC)),
     ],
 )
 def test_a_time_is_read_in_utc(text: str, time: datetime) -> None:
@@ -283,6 +403,9 @@ def test_a_time_is_read_in_utc(text: str, time: datetime) -> None:
         "2026-03-01T12:00:00Z\n",
         "2026-02-30T12:00:00Z",
         "2026-03-01T12:00:60Z",
+        "2026-03-01T24:00:01Z",
+        "2026-03-01T24:00:00.001Z",
+        "9999-12-31T24:00:00Z",
         "2026-03-01T12:00:00.Z",
         "2026-03-01T12:00:00+99:00",
         "0001-01-01T00:00:00+02:00",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,8 @@ from tests.response_shape import SIGNATURE_PLACEHOLDER, XS, render_assertion, re
 from tests.saml.conversation import EMAIL, EXPECTED, IDP, NOW, SERVICE_PROVIDER, edited, refusal, respond, verify
 
 from sso_middleware.errors import CanonicalizationFailed, DigestMismatch, SignatureInvalid
+from sso_middleware.saml.parsing import parse_signed
+from sso_middleware.saml.schema import SignedElement
 from sso_middleware.saml.signature import check_covered, verify_signature
 
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
@@ -56,6 +59,17 @@ def test_any_of_several_pinned_keys_will_do() -> None:
     both = IDP.describe(new)
     assert verify(respond(), identity_provider=both).name_id.value == EMAIL
     assert verify(respond(new), identity_provider=both).name_id.value == EMAIL
+
+
+@pytest.mark.parametrize("signed", [{}, {"sign_assertion": False, "sign_response": True}, BOTH])
+def test_a_connection_may_allow_less_than_we_know(signed: dict[str, bool]) -> None:
+    """Every signature that is there must be of the list, wherever it stands; SHA-1 is no matter of the list."""
+    message = respond(signature_algorithm="rsa-sha256", **signed)
+    assert refusal(message, signature_algorithms=("rsa-sha256",)) == "accepted"
+    assert refusal(message, signature_algorithms=("rsa-sha512", "ecdsa-sha256")) == "algorithm_not_allowed"
+    sha1 = respond(signature_algorithm="rsa-sha1", digest_algorithm="sha1", **signed)
+    assert refusal(sha1, signature_algorithms=("rsa-sha256",)) == "algorithm_not_allowed"
+    assert refusal(sha1, signature_algorithms=("rsa-sha512",), sha1_until=NOW + timedelta(days=1)) == "accepted"
 
 
 def test_sha1_is_believed_until_its_date_and_no_longer() -> None:
@@ -178,14 +192,29 @@ def test_only_the_inner_signature_may_have_prefixes(where: str) -> None:
     assert refusal(message.replace(EMAIL.encode(), b"boss@acme.example")) == "digest_mismatch"
 
 
-def test_two_signatures_must_cover_the_same_assertion() -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda part: setattr(part.find(".//{*}NameID"), "text", "boss@acme.example"),
+        lambda part: setattr(part.find("{*}Subject"), "tail", " "),
+        lambda part: part.find(".//{*}NameID").set("Format", "x"),
+        lambda part: part.find(".//{*}Attribute").attrib.popitem(),
+        lambda part: part.remove(part.find("{*}Conditions")),
+        lambda part: part.append(part.find("{*}AuthnStatement")),
+        lambda part: setattr(part.find(".//{*}NameID"), "tag", "NameID"),
+    ],
+)
+def test_two_signatures_must_cover_the_same_assertion(change: Callable[[SignedElement], object]) -> None:
     """Should the two canonical forms ever tell two stories, neither is believed."""
-    part = find_one(etree.fromstring(respond()), "saml:Assertion")
-    signed = etree.fromstring(verify_signature(deepcopy(part), keys=IDP.describe().keys, allow_sha1=False))
-    check_covered(signed, deepcopy(part))
-    find_one(part, "saml:Subject/saml:NameID").text = "boss@acme.example"
+    message = respond()
+    assertion = find_one(etree.fromstring(message), "saml:Assertion")
+    by_itself = parse_signed(verify_signature(assertion, keys=IDP.describe().keys, allow_sha1=False), "saml:Assertion")
+    by_response = parse_signed(message, "samlp:Response")[-1]
+    other = deepcopy(by_response)
+    change(other)
+    check_covered(by_itself, by_response)
     with pytest.raises(DigestMismatch):
-        check_covered(signed, part)
+        check_covered(by_itself, other)
 
 
 def test_the_text_around_a_signature_is_signed() -> None:

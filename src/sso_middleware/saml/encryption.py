@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from ..errors import DecryptionFailed, EncryptionAlgorithmNotAllowed, EncryptionNotAuthenticated
 from .parsing import decode_base64
-from .schema import NAMESPACES, Element, attribute_of, find_one, tag, text_of
+from .schema import NAMESPACES, AnyElement, anywhere_in, attribute_of, child, required_child, text_of
 
 _XENC = NAMESPACES["xenc"]
 _XENC11 = NAMESPACES["xenc11"]
@@ -54,36 +54,37 @@ _CBC_BLOCK = 16
 _GCM_NONCE = 12
 
 
-def decrypt(encrypted: Element, *, keys: Sequence[RSAPrivateKey], is_authenticated: bool) -> bytes:
+def decrypt(encrypted: AnyElement, *, keys: Sequence[RSAPrivateKey], is_authenticated: bool) -> bytes:
     """The plaintext, of which nothing is known but that it can be decrypted.
 
     `is_authenticated`: a verified signature covers `encrypted`. Without one AES-CBC is refused, for
     the answers to changed ciphertexts would tell what is in it (Jager and Somorovsky, 2011). Raises
     EncryptionAlgorithmNotAllowed, EncryptionNotAuthenticated, or DecryptionFailed for all that can fail.
     """
-    data = find_one(encrypted, "xenc:EncryptedData")
+    data = required_child(encrypted, "xenc:EncryptedData")
     algorithm = _algorithm(data)
     if algorithm not in _GCM | _CBC or data.get("Type", ELEMENT_TYPE) != ELEMENT_TYPE:
         raise EncryptionAlgorithmNotAllowed("the data must be an element under AES-GCM, or under AES-CBC if signed")
     if algorithm in _CBC and not is_authenticated:
         raise EncryptionNotAuthenticated("AES-CBC in a Response that is not signed: let your IdP sign the response too")
-    encrypted_key = next(encrypted.iter(tag("xenc:EncryptedKey")))
+    encrypted_key = anywhere_in(encrypted, "xenc:EncryptedKey")[0]
     key = _unwrap(_cipher_value(encrypted_key), _oaep(encrypted_key), keys, (_GCM | _CBC)[algorithm])
     return (_open_gcm if algorithm in _GCM else _open_cbc)(key, _cipher_value(data))
 
 
-def _algorithm(element: Element) -> str:
-    return attribute_of(find_one(element, "xenc:EncryptionMethod"), "Algorithm")
+def _algorithm(element: AnyElement) -> str:
+    return attribute_of(required_child(element, "xenc:EncryptionMethod"), "Algorithm")
 
 
-def _cipher_value(element: Element) -> bytes:
-    return decode_base64(text_of(find_one(element, "xenc:CipherData/xenc:CipherValue")))
+def _cipher_value(element: AnyElement) -> bytes:
+    cipher_data = required_child(element, "xenc:CipherData")
+    return decode_base64(text_of(required_child(cipher_data, "xenc:CipherValue")))
 
 
-def _oaep(encrypted_key: Element) -> OAEP:
+def _oaep(encrypted_key: AnyElement) -> OAEP:
     """XML Encryption 5.5.2: the digest is SHA-1 unless said, and so is the mask's; mgf1p allows no other mask."""
     algorithm = _algorithm(encrypted_key)
-    method = find_one(encrypted_key, "xenc:EncryptionMethod")
+    method = required_child(encrypted_key, "xenc:EncryptionMethod")
     digest = _parameter(method, "ds:DigestMethod", _DS + "sha1")
     mask = _parameter(method, "xenc11:MGF", _XENC11 + "mgf1sha1")
     allowed_masks = {_OAEP: _MASKS, _OAEP_MGF1P: _SHA1_MASK}.get(algorithm, {})
@@ -92,8 +93,8 @@ def _oaep(encrypted_key: Element) -> OAEP:
     return OAEP(mgf=MGF1(_MASKS[mask]()), algorithm=_DIGESTS[digest](), label=None)
 
 
-def _parameter(method: Element, path: str, default: str) -> str:
-    element = method.find(path, NAMESPACES)
+def _parameter(method: AnyElement, name: str, default: str) -> str:
+    element = child(method, name)
     return default if element is None else attribute_of(element, "Algorithm")
 
 

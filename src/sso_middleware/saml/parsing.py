@@ -10,11 +10,10 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from xml.etree import ElementTree
 
 from lxml import etree
 
@@ -28,16 +27,28 @@ from ..errors import (
     DoctypeNotAllowed,
     EncodingNotAllowed,
     MessageTooLarge,
-    NamespaceNotAbsolute,
     ProcessingInstructionNotAllowed,
     RootUnexpected,
     StatusContradicted,
     XmlMalformed,
-    XmlTooComplex,
     XmlVersionNotAllowed,
 )
-from .form import check_form
-from .schema import ASSERTIONS, NAMESPACES, STATUS_SUCCESS, Element, attribute_of, name_of, read_time, text_of
+from .counting import MAX_ATTRIBUTES, MAX_NAMESPACE, read_words
+from .form import check_common_form, check_form
+from .schema import (
+    ASSERTIONS,
+    STATUS_SUCCESS,
+    AnyElement,
+    Element,
+    SignedElement,
+    attribute_of,
+    child,
+    name_of,
+    read_time,
+    required_child,
+    text_of,
+)
+from .vocabulary import is_familiar
 
 MAX_ENCODED = 256 * 1024
 """Characters of SAMLResponse: some ten times the largest honest one (hundreds of groups, encrypted twice)."""
@@ -45,14 +56,13 @@ MAX_ENCODED = 256 * 1024
 # An honest message has under a hundred elements and a dozen levels; an attribute value is an element.
 MAX_ELEMENTS = 5000
 MAX_DEPTH = 32
-MAX_ATTRIBUTES = 32
-"""On one element, namespace declarations included."""
 
 _XML_DECLARATION = re.compile(
     r"""<\?xml\s+version=["']([^"']*)["'](?:\s+encoding=["']([^"']*)["'])?(?:\s+standalone=["'][a-z]*["'])?\s*\?>"""
 )
+_BLANKS = b" \t\r\n"
+_NO_ELEMENT = re.compile("<[?!]")
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe")
-_ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:.")
 
 
 # Bytes
@@ -73,13 +83,13 @@ def decode_saml_response(value: str) -> bytes:
 
 def decode_base64(text: str) -> bytes:
     """Strict RFC 4648 section 4: one spelling for each value; only XML whitespace is passed over."""
-    packed = re.sub(r"[ \t\r\n]+", "", text)
     try:
+        packed = text.encode("ascii").translate(None, _BLANKS)
         decoded = base64.b64decode(packed)
     except ValueError as error:
         raise Base64Invalid("not base64") from error
     # b64decode passes over foreign characters and stray bits: then two texts would mean the same bytes.
-    if base64.b64encode(decoded).decode("ascii") != packed:
+    if base64.b64encode(decoded) != packed:
         raise Base64Invalid("not the one spelling in base64 of anything")
     return decoded
 
@@ -121,15 +131,17 @@ def parse_untrusted(
     MessageMalformed.
     """
     _check_bytes(xml, max_bytes, allow_comments)
-    # lxml keeps all names and namespaces that a thread has read, for as long as the thread lives; and
-    # once they are 100 MB, it reads no new one. So whoever makes names up gets a thread that ends.
+    words = read_words(xml, max_elements=max_elements, max_depth=max_depth)
+    if is_familiar(xml, words):
+        return _parse(xml)
+    # lxml keeps every name that a thread has read for as long as the thread lives; once they are 100 MB,
+    # it reads no new one. So whoever makes names up gets a thread that ends.
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(_parse, xml, _Counter(max_elements, max_depth)).result()
+        return thread.submit(_parse, xml).result()
 
 
-def _parse(xml: bytes, counter: _Counter) -> Element:
+def _parse(xml: bytes) -> Element:
     try:
-        etree.fromstring(xml, _strict_parser(counter))
         return etree.fromstring(xml, _strict_parser())
     except etree.XMLSyntaxError as error:
         # libxml2's own text may quote the document.
@@ -147,6 +159,8 @@ def _check_bytes(xml: bytes, max_bytes: int, allow_comments: bool) -> None:
         raise EncodingNotAllowed("not UTF-8") from error
     # In XML a bare `<` is always markup, in attribute values too: what isn't found here isn't there.
     body = _after_declaration(text)
+    if _NO_ELEMENT.search(body) is None:
+        return
     if "<?" in body:
         raise ProcessingInstructionNotAllowed("a processing instruction")
     if "<![" in body:
@@ -168,9 +182,8 @@ def _after_declaration(text: str) -> str:
     return text[declaration.end() :]
 
 
-def _strict_parser(target: _Counter | None = None) -> etree.XMLParser:
+def _strict_parser() -> etree.XMLParser:
     return etree.XMLParser(
-        target=cast("etree.ParserTarget | None", target),  # the stubs ask for methods that we have no use for
         resolve_entities=False,  # and there are none: _check_bytes refuses every declaration
         no_network=True,
         load_dtd=False,
@@ -178,35 +191,6 @@ def _strict_parser(target: _Counter | None = None) -> etree.XMLParser:
         remove_comments=True,  # only metadata gets this far with any, and a comment must not split a text
         collect_ids=False,  # elements are never found by ID: see CVE-2025-23369
     )
-
-
-@dataclass
-class _Counter:
-    """Sees the document go by, builds nothing, and stops the parser at the first excess."""
-
-    max_elements: int
-    max_depth: int
-    elements: int = 0
-    depth: int = 0
-
-    def start(self, tag: str, attributes: Mapping[str, str], namespaces: Mapping[str, str]) -> None:
-        self.elements += 1
-        self.depth += 1
-        if self.elements > self.max_elements:
-            raise XmlTooComplex(f"more than {self.max_elements} elements")
-        if self.depth > self.max_depth:
-            raise XmlTooComplex(f"elements nested more than {self.max_depth} deep")
-        if len(attributes) + len(namespaces) > MAX_ATTRIBUTES:
-            raise XmlTooComplex(f"more than {MAX_ATTRIBUTES} attributes on one element")
-        # A relative one leaves canonicalisation undefined, and libxml2's comes out empty (CVE-2025-66568).
-        if not all(_ABSOLUTE_URI.match(uri) for uri in namespaces.values() if uri):
-            raise NamespaceNotAbsolute("a namespace that is no absolute URI")
-
-    def end(self, tag: str) -> None:
-        self.depth -= 1
-
-    def close(self) -> None:
-        """Nothing was kept."""
 
 
 # A Response
@@ -266,16 +250,87 @@ def read_message_xml(xml: bytes) -> Message:
 
 
 def parse_part(xml: bytes, expected_root: str) -> Element:
-    """The whole gate, for a message or a part of one (what was signed, what was decrypted)."""
-    root = parse_untrusted(xml, max_bytes=MAX_ENCODED, max_elements=MAX_ELEMENTS, max_depth=MAX_DEPTH)
-    if name_of(root) != expected_root:
-        raise RootUnexpected(f"the root element is not {expected_root}")
-    check_form(root)
+    """The whole gate, for a message or a part of one that was decrypted."""
+    root = _parse_common(xml, expected_root)
+    if root is None:
+        root = parse_untrusted(xml, max_bytes=MAX_ENCODED, max_elements=MAX_ELEMENTS, max_depth=MAX_DEPTH)
+        _check_root(root, expected_root)
+        if not check_common_form(root, MAX_DEPTH):
+            check_form(root)
     return root
 
 
-def read_envelope(response: Element) -> Envelope:
-    issuer = response.find("saml:Issuer", NAMESPACES)
+_QUICK = 64 * 1024
+"""Bytes. Few honest messages are longer, and an unusual one is parsed twice."""
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """Bytes of messages that may yet leave names behind in this process: ten times as much memory, at most."""
+
+    left: int = 512 * 1024
+
+
+_allowance = _Allowance()
+
+
+def _parse_common(xml: bytes, expected_root: str) -> Element | None:
+    """The same for a message with nothing unusual in it, in one go; None if it is for `parse_untrusted` to look at.
+
+    Honest messages bring the same few dozen names each time. One that leaves new ones behind is charged
+    for it, and once the allowance is used up, each document is looked through before lxml gets it.
+    """
+    _check_bytes(xml, MAX_ENCODED, allow_comments=False)
+    if _allowance.left <= 0 or len(xml) > _QUICK or xml.count(b"<") > MAX_ELEMENTS or not _has_plain_namespaces(xml):
+        return None
+    names_kept = etree.memory_debugger.dict_size()
+    try:
+        root = etree.fromstring(xml, _strict_parser())
+    except etree.XMLSyntaxError:
+        return None
+    finally:
+        if etree.memory_debugger.dict_size() > names_kept:
+            _allowance.left -= len(xml)
+    return root if name_of(root) == expected_root and check_common_form(root, MAX_DEPTH) else None
+
+
+def _has_plain_namespaces(xml: bytes) -> bool:
+    """Few, and all of them absolute. Each `xmlns` counts, wherever it stands, so that none is overlooked."""
+    declared = _DECLARED.findall(xml)
+    return (
+        len(declared) == xml.count(b"xmlns")
+        and len(declared) < MAX_ATTRIBUTES // 2
+        and all(map(_PLAINLY_ABSOLUTE.fullmatch, set(declared)))
+    )
+
+
+_DECLARED = re.compile(rb"""xmlns(?::[^\s=:"'<]*)?\s*=\s*["']([^"'<]*)""")
+_PLAINLY_ABSOLUTE = re.compile(rb"(?=.{0,%d}\Z)(?:[A-Za-z][A-Za-z0-9+.-]*:[^&\s]+)?" % MAX_NAMESPACE)
+
+
+def _check_root(root: AnyElement, expected: str) -> None:
+    if name_of(root) != expected:
+        raise RootUnexpected(f"the root element is not {expected}")
+
+
+def parse_signed(canonical: bytes, expected_root: str) -> SignedElement:
+    """What a signature covers, from the bytes whose digest matched, through the same checks of bytes and of form.
+
+    Parsed by expat, which keeps no names. Nothing else makes a SignedElement, and only of it an Assertion is made.
+    """
+    _check_bytes(canonical, MAX_ENCODED, allow_comments=False)
+    try:
+        root = ElementTree.fromstring(canonical)  # noqa: S314 - there is no DTD: _check_bytes
+    except ElementTree.ParseError as error:
+        raise XmlMalformed(f"not well-formed XML (line {error.position[0]})") from None
+    _check_root(root, expected_root)
+    if not check_common_form(root, MAX_DEPTH):
+        check_form(root)
+    return root
+
+
+def read_envelope(response: AnyElement) -> Envelope:
+    issuer = child(response, "saml:Issuer")
     return Envelope(
         id=attribute_of(response, "ID"),
         in_response_to=response.get("InResponseTo"),
@@ -286,11 +341,12 @@ def read_envelope(response: Element) -> Envelope:
     )
 
 
-def _read_status(response: Element) -> Status:
-    codes = [attribute_of(code, "Value") for code in response.iterfind("samlp:Status//samlp:StatusCode", NAMESPACES)]
-    message = response.find("samlp:Status/samlp:StatusMessage", NAMESPACES)
+def _read_status(response: AnyElement) -> Status:
+    status = required_child(response, "samlp:Status")
+    code = status[0]  # the table has StatusCode first, and in it at most another
+    message = child(status, "samlp:StatusMessage") if len(status) > 1 else None
     return Status(
-        code=codes[0],
-        sub_code=codes[1] if len(codes) > 1 else None,
+        code=attribute_of(code, "Value"),
+        sub_code=attribute_of(code[0], "Value") if len(code) else None,
         message=None if message is None else text_of(message),
     )

@@ -26,10 +26,21 @@ from ..errors import (
 from . import rules
 from .assertion import NAME_ID_UNSPECIFIED, VERIFIED, Assertion, Attribute, NameID
 from .encryption import decrypt
-from .parsing import Message, Status, parse_part, read_envelope
+from .parsing import Message, Status, parse_part, parse_signed, read_envelope
 from .parties import Expected, ServiceProvider, Trust
-from .schema import NAMESPACES, Element, attribute_of, find_one, name_of, read_time, text_of
-from .signature import check_covered, verify_signature
+from .schema import (
+    AnyElement,
+    Element,
+    SignedElement,
+    attribute_of,
+    child,
+    children,
+    name_of,
+    read_time,
+    required_child,
+    text_of,
+)
+from .signature import check_covered, signature_algorithm_of, verify_signature
 
 
 def verify_response(
@@ -40,15 +51,18 @@ def verify_response(
     `expected` None means unsolicited: then nothing in it may claim to answer a request. Raises a
     MessageRefused. The caller must still claim the assertion's ID, so that it is accepted once.
     """
-    response, response_is_signed = _verify_if_signed(message.element, trust, now)
+    signed_response = _verify_if_signed(message.element, trust, now)
+    response = message.element if signed_response is None else signed_response
     rules.check_status(response)
-    candidate = _take_assertion(response, trust, is_authenticated=response_is_signed)
-    assertion, assertion_is_signed = _verify_assertion(candidate, message.element, trust, now)
-    _check_coverage(trust, response_is_signed=response_is_signed, assertion_is_signed=assertion_is_signed)
+    assertion = _verify_assertion(message.element, signed_response, trust, now)
 
     rules.check_issuer(response, trust.identity_provider)
     rules.check_destination(
-        response, is_signed=response_is_signed, service_provider=service_provider, trust=trust, now=now
+        response,
+        is_signed=signed_response is not None,
+        service_provider=service_provider,
+        trust=trust,
+        now=now,
     )
     rules.check_in_response_to(response, expected)
     rules.check_age(response, expected=expected, trust=trust, now=now)
@@ -72,7 +86,8 @@ def check_failure(
 
     A failure needs no signature to be one, but one that is there must verify. Raises a MessageRefused.
     """
-    response, _ = _verify_if_signed(message.element, trust, now)
+    signed_response = _verify_if_signed(message.element, trust, now)
+    response = message.element if signed_response is None else signed_response
     rules.check_issuer(response, trust.identity_provider)
     rules.check_destination(response, is_signed=False, service_provider=service_provider, trust=trust, now=now)
     rules.check_in_response_to(response, expected)
@@ -82,10 +97,11 @@ def check_failure(
 # What is believed
 
 
-def _verify_if_signed(element: Element, trust: Trust, now: datetime) -> tuple[Element, bool]:
-    """The element, parsed again from exactly the bytes that its Signature covers; itself if it has none."""
-    if element.find("ds:Signature", NAMESPACES) is None:
-        return element, False
+def _verify_if_signed(element: Element, trust: Trust, now: datetime) -> SignedElement | None:
+    """The element, parsed again from exactly the bytes that its Signature covers; None if it has none."""
+    if child(element, "ds:Signature") is None:
+        return None
+    rules.check_signature_algorithm(signature_algorithm_of(element), trust)
     allow_sha1 = trust.sha1_until is not None and now < trust.sha1_until
     try:
         signed = verify_signature(element, keys=trust.identity_provider.keys, allow_sha1=allow_sha1)
@@ -93,90 +109,115 @@ def _verify_if_signed(element: Element, trust: Trust, now: datetime) -> tuple[El
         # Another identity provider's message is told as what it is; the admin looks elsewhere then.
         rules.check_issuer(element, trust.identity_provider)
         raise
-    return parse_part(signed, name_of(element)), True
+    return parse_signed(signed, name_of(element))
 
 
-def _verify_assertion(candidate: Element, received: Element, trust: Trust, now: datetime) -> tuple[Element, bool]:
-    """The assertion as its own Signature covers it; itself if it has none.
+def _verify_assertion(
+    received: Element, signed_response: SignedElement | None, trust: Trust, now: datetime
+) -> SignedElement:
+    """The one assertion (form.py), as its own Signature covers it, or else as the Response's does."""
+    candidate, by_response = _take_assertion(received, signed_response, trust)
+    by_itself = _verify_if_signed(candidate, trust, now)
+    if by_itself is not None and by_response is not None:
+        check_covered(by_itself, by_response)
+    return _choose_covered(by_response, by_itself, trust)
 
-    In a signed Response that Signature is verified where it stood on arrival, because the Response's
-    canonical form drops a namespace that only a PrefixList further in names. It must say the same.
+
+def _take_assertion(
+    received: Element, signed_response: SignedElement | None, trust: Trust
+) -> tuple[Element, SignedElement | None]:
+    """The assertion as it came, and as it is in the verified Response, if that is signed.
+
+    Its own Signature is verified where it stood on arrival, because the Response's canonical form drops
+    a namespace that only a PrefixList further in names.
     """
-    in_place = received.find("saml:Assertion", NAMESPACES)
-    if in_place is None or in_place is candidate or candidate.find("ds:Signature", NAMESPACES) is None:
-        return _verify_if_signed(candidate, trust, now)  # decrypted, or only one of the two is signed
-    assertion, _ = _verify_if_signed(in_place, trust, now)
-    check_covered(assertion, candidate)
-    return assertion, True
+    response = received if signed_response is None else signed_response
+    encrypted = child(response, "saml:EncryptedAssertion")
+    if encrypted is not None:
+        plaintext, candidate = _decrypt(
+            encrypted, "saml:Assertion", trust, is_authenticated=signed_response is not None
+        )
+        return candidate, None if signed_response is None else parse_signed(plaintext, "saml:Assertion")
+    if trust.encryption == "required":
+        raise EncryptionRequired("the assertion is not encrypted, and this connection requires it")
+    candidate = required_child(received, "saml:Assertion")
+    return candidate, None if signed_response is None else required_child(signed_response, "saml:Assertion")
 
 
-def _take_assertion(response: Element, trust: Trust, *, is_authenticated: bool) -> Element:
-    """The one assertion (form.py), decrypted, and through the gate again if it was encrypted."""
-    assertion = response.find("saml:Assertion", NAMESPACES)
-    if assertion is not None:
-        if trust.encryption == "required":
-            raise EncryptionRequired("the assertion is not encrypted, and this connection requires it")
-        return assertion
-    encrypted = find_one(response, "saml:EncryptedAssertion")
-    return _decrypt(encrypted, "saml:Assertion", trust, is_authenticated=is_authenticated)
+def _choose_covered(by_response: SignedElement | None, by_itself: SignedElement | None, trust: Trust) -> SignedElement:
+    # SAML profiles 4.1.4.3: a signature must cover the assertion, on itself or on the Response around
+    # it. Every one that was there has verified by now; the connection may demand the one, or both.
+    if trust.signed in ("response", "both") and by_response is None:
+        raise ResponseSignatureMissing("the Response is not signed, and this connection demands it")
+    if trust.signed in ("assertion", "both") and by_itself is None:
+        raise AssertionSignatureMissing("the Assertion is not signed, and this connection demands it")
+    assertion = by_response if by_itself is None else by_itself
+    if assertion is None:
+        raise SignatureMissing("neither the Response nor the Assertion is signed")
+    return assertion
 
 
-def _take_name_id(assertion: Element, trust: Trust) -> Element:
-    encrypted = assertion.find("saml:Subject/saml:EncryptedID", NAMESPACES)
+def _take_name_id(assertion: SignedElement, trust: Trust) -> AnyElement:
+    subject = child(assertion, "saml:Subject")
+    encrypted = None if subject is None else child(subject, "saml:EncryptedID")
     if encrypted is not None:
         # By now a verified signature covers it: the assertion's own, or the Response's.
-        return _decrypt(encrypted, "saml:NameID", trust, is_authenticated=True)
-    name_id = assertion.find("saml:Subject/saml:NameID", NAMESPACES)
+        return decrypt_part(encrypted, "saml:NameID", trust, is_authenticated=True)
+    name_id = None if subject is None else child(subject, "saml:NameID")
     if name_id is None:
         raise NameIdMissing("no NameID")
     return name_id
 
 
-def _decrypt(encrypted: Element, expected_root: str, trust: Trust, *, is_authenticated: bool) -> Element:
+def decrypt_part(encrypted: AnyElement, expected_root: str, trust: Trust, *, is_authenticated: bool) -> Element:
+    """What is in an EncryptedAssertion or EncryptedID, through the gate. Raises a DecryptionRefused."""
+    return _decrypt(encrypted, expected_root, trust, is_authenticated=is_authenticated)[1]
+
+
+def _decrypt(
+    encrypted: AnyElement, expected_root: str, trust: Trust, *, is_authenticated: bool
+) -> tuple[bytes, Element]:
     if trust.encryption == "off":
         raise EncryptionUnexpected("it is encrypted, and this connection's encryption is off")
     plaintext = decrypt(encrypted, keys=trust.decryption_keys, is_authenticated=is_authenticated)
     try:
-        return parse_part(plaintext, expected_root)
+        return plaintext, parse_part(plaintext, expected_root)
     except MessageRefused as error:
         raise DecryptionFailed from error  # whoever changed a ciphertext is not told how far it came
-
-
-def _check_coverage(trust: Trust, *, response_is_signed: bool, assertion_is_signed: bool) -> None:
-    # SAML profiles 4.1.4.3: a signature must cover the assertion, on itself or on the Response around
-    # it. Every one that was there has verified by now; the connection may demand the one, or both.
-    if trust.signed in ("response", "both") and not response_is_signed:
-        raise ResponseSignatureMissing("the Response is not signed, and this connection demands it")
-    if trust.signed in ("assertion", "both") and not assertion_is_signed:
-        raise AssertionSignatureMissing("the Assertion is not signed, and this connection demands it")
-    if not response_is_signed and not assertion_is_signed:
-        raise SignatureMissing("neither the Response nor the Assertion is signed")
 
 
 # What it says
 
 
-def _read_assertion(assertion: Element, name_id: Element, expected: Expected | None, trust: Trust) -> Assertion:
-    statements = assertion.findall("saml:AuthnStatement", NAMESPACES)
-    contexts = assertion.findall("saml:AuthnStatement/saml:AuthnContext/saml:AuthnContextClassRef", NAMESPACES)
-    ends = [end for statement in statements if (end := statement.get("SessionNotOnOrAfter")) is not None]
+def _read_assertion(
+    assertion: SignedElement, name_id: AnyElement, expected: Expected | None, trust: Trust
+) -> Assertion:
+    statements = children(assertion, "saml:AuthnStatement")
+    contexts = [
+        text_of(context)
+        for statement in statements
+        for context in children(required_child(statement, "saml:AuthnContext"), "saml:AuthnContextClassRef")
+    ]
+    times = [read_time(attribute_of(statement, "AuthnInstant")) for statement in statements]
+    ends = [read_time(end) for statement in statements if (end := statement.get("SessionNotOnOrAfter")) is not None]
     return Assertion(
         id=attribute_of(assertion, "ID"),
         issuer=trust.identity_provider.entity_id,
         issued_at=read_time(attribute_of(assertion, "IssueInstant")),
         in_response_to=expected.request_id if expected else None,
-        name_id=_read_name_id(name_id),
+        name_id=read_name_id(name_id),
         attributes=tuple(_read_attributes(assertion)),
-        authenticated_at=min(read_time(attribute_of(statement, "AuthnInstant")) for statement in statements),
+        authenticated_at=min(times),
         session_index=next((index for statement in statements if (index := statement.get("SessionIndex"))), None),
-        session_ends_at=min((read_time(end) for end in ends), default=None),
-        authn_context=text_of(contexts[0]) if contexts else None,
+        session_ends_at=min(ends, default=None),
+        authn_context=contexts[0] if contexts else None,
         valid_until=rules.latest_arrival(assertion, trust),
         verified=VERIFIED,
     )
 
 
-def _read_name_id(name_id: Element) -> NameID:
+def read_name_id(name_id: AnyElement) -> NameID:
+    """The values of a NameID that was verified, to the letter."""
     # SAML core 2.2.2: no Format means unspecified. An empty qualifier qualifies nothing.
     return NameID(
         value=text_of(name_id),
@@ -186,18 +227,17 @@ def _read_name_id(name_id: Element) -> NameID:
     )
 
 
-def _read_attributes(assertion: Element) -> Iterator[Attribute]:
+def _read_attributes(assertion: SignedElement) -> Iterator[Attribute]:
     """One Attribute a Name, in document order; the values of one that is repeated come together (Keycloak).
 
     Nothing overwrites anything, so no order of statements hides a value.
     """
     formats: dict[str, str | None] = {}
     values: dict[str, list[str]] = {}
-    for attribute in assertion.iterfind("saml:AttributeStatement/saml:Attribute", NAMESPACES):
-        name = attribute_of(attribute, "Name")
-        formats.setdefault(name, attribute.get("NameFormat"))
-        # A value with elements in it is no text: eduPersonTargetedID's NameID, or an attempt to split one.
-        values.setdefault(name, []).extend(
-            text_of(value) for value in attribute.iterfind("saml:AttributeValue", NAMESPACES) if len(value) == 0
-        )
+    for statement in children(assertion, "saml:AttributeStatement"):
+        for attribute in statement:
+            name = attribute_of(attribute, "Name")
+            formats.setdefault(name, attribute.get("NameFormat"))
+            # A value with elements in it is no text: eduPersonTargetedID's NameID, or an attempt to split one.
+            values.setdefault(name, []).extend(text_of(value) for value in attribute if len(value) == 0)
     return (Attribute(name, formats[name], tuple(values[name])) for name in formats)

@@ -8,15 +8,22 @@ element in the one place where it can be. Nothing here verifies anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import cast, overload
+from xml.etree import ElementTree
 
 from lxml import etree
 
 from ..errors import TimeInvalid
+from .content import Place, read_model
 
 Element = etree._Element
+"""Of what came, as lxml parsed it: it can be canonicalized, and nothing in it is believed."""
+SignedElement = ElementTree.Element
+"""Of what a verified signature covers, as expat parsed it (parsing.parse_signed)."""
+AnyElement = Element | SignedElement
 
 NAMESPACES = {
     "samlp": "urn:oasis:names:tc:SAML:2.0:protocol",
@@ -31,6 +38,9 @@ NAMESPACES = {
 _PREFIXES = {namespace: prefix for prefix, namespace in NAMESPACES.items()}
 
 ASSERTIONS = ("saml:Assertion", "saml:EncryptedAssertion")
+SIGNABLE = ("samlp:Response", "saml:Assertion", "samlp:LogoutRequest", "samlp:LogoutResponse")
+"""What has a Version, and may have a Signature of its own."""
+ENCRYPTED = ("saml:EncryptedAssertion", "saml:EncryptedID")
 
 STATUS_SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
@@ -45,6 +55,10 @@ class SignatureAlgorithm:
     key: str
     """rsa (PKCS 1 v1.5, as RFC 9231 2.3 defines these) or ecdsa."""
     digest: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.key}-{self.digest}"
 
 
 _MORE = "http://www.w3.org/2001/04/xmldsig-more#"
@@ -73,6 +87,16 @@ _TABLE: dict[str, tuple[str, str]] = {
     # SAML core 3.3.3, 3.2.2. At most one assertion (SAML2Int), a Signature only after Issuer.
     "samlp:Response": (
         "(saml:Issuer ds:Signature?)? samlp:Extensions? samlp:Status (saml:Assertion|saml:EncryptedAssertion)?",
+        "ID! Version! IssueInstant! InResponseTo Destination Consent",
+    ),
+    # 3.7.1, 3.7.2. Profiles 4.4.4: an Issuer. A BaseID names nobody that we know.
+    "samlp:LogoutRequest": (
+        "saml:Issuer ds:Signature? samlp:Extensions? (saml:NameID|saml:EncryptedID) samlp:SessionIndex*",
+        "ID! Version! IssueInstant! Destination Consent Reason NotOnOrAfter",
+    ),
+    "samlp:SessionIndex": ("#text", ""),
+    "samlp:LogoutResponse": (
+        "saml:Issuer ds:Signature? samlp:Extensions? samlp:Status",
         "ID! Version! IssueInstant! InResponseTo Destination Consent",
     ),
     "samlp:Extensions": ("other*", ""),
@@ -124,8 +148,8 @@ _TABLE: dict[str, tuple[str, str]] = {
     "saml:AuthnContextDeclRef": ("#text", ""),
     "saml:AuthenticatingAuthority": ("#text", ""),
     "saml:AttributeStatement": ("saml:Attribute*", ""),
-    "saml:Attribute": ("saml:AttributeValue*", "Name! any"),
-    "saml:AttributeValue": ("#text (saml:NameID|other)*", "any"),
+    "saml:Attribute": ("saml:AttributeValue*", "Name! NameFormat FriendlyName any"),
+    "saml:AttributeValue": ("#text (saml:NameID|other)*", "xsi:type any"),
     # XML Signature 4. Object and Manifest have no place (SAML core 5.4.5).
     "ds:Signature": ("ds:SignedInfo ds:SignatureValue ds:KeyInfo?", "Id"),
     "ds:SignedInfo": ("ds:CanonicalizationMethod ds:SignatureMethod ds:Reference+", "Id"),
@@ -180,49 +204,106 @@ _FAILURE_TABLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What an element holds."""
-
-    children: re.Pattern[str]
-    """Matches the children's names, each followed by a comma."""
-    has_text: bool
-    attributes: frozenset[str]
-    required: frozenset[str]
-
-    def fits(self, names: Sequence[str]) -> bool:
-        return self.children.fullmatch("".join(f"{name}," for name in names)) is not None
-
-
-def _read_table(table: Mapping[str, tuple[str, str]]) -> dict[str, Shape]:
-    return {name: _read_row(content, attributes) for name, (content, attributes) in table.items()}
-
-
-def _read_row(content: str, attributes: str) -> Shape:
-    model = re.sub(r"[A-Za-z0-9:]+", r"(?:\g<0>,)", content.removeprefix("#text"))
-    return Shape(
-        children=re.compile(model.replace(" ", "")),
-        has_text=content.startswith("#text"),
-        attributes=frozenset(attributes.replace("!", "").split()),
-        required=frozenset(name[:-1] for name in attributes.split() if name.endswith("!")),
-    )
-
-
-SHAPES = _read_table(_TABLE)
-FAILURE_SHAPES = SHAPES | _read_table(_FAILURE_TABLE)
-
-
 def tag(name: str) -> str:
+    """As parsers say it: namespace in braces, then the name."""
     prefix, _, local = name.partition(":")
     return f"{{{NAMESPACES[prefix]}}}{local}"
 
 
-_NAMES = {tag(name): name for name in (row.rpartition("/")[2] for row in SHAPES)}
+_TAGS = {name: tag(name) for name in (row.rpartition("/")[2] for row in _TABLE)}
+_NAMES = {tag: name for name, tag in _TAGS.items()}
 
 
-def name_of(element: Element) -> str:
+@dataclass(slots=True, eq=False)
+class State:
+    """Where one stands among the children of an element."""
+
+    may_end: bool
+    steps: dict[str, tuple[State, Shape]] = field(default_factory=dict, repr=False)
+    """By the tag of the next child: where one stands then, and what that child holds."""
+
+
+@dataclass(slots=True, eq=False)
+class Shape:
+    """What an element holds. One row of the table, made ready for the way through a tree (form.py)."""
+
+    name: str
+    content: Place
+    """By the names of the children; `other` among them."""
+    start: State
+    """The same by their tags, without `other`."""
+    has_text: bool
+    attributes: frozenset[str]
+    required: frozenset[str]
+    keys: Mapping[str, bool]
+    """`attributes`, as parsers say them, and whether each is required."""
+    id_key: str | None
+    """ID (SAML) or Id (XML Signature, XML Encryption)."""
+    in_context: Mapping[str, str]
+    """The rows of children that are one thing here and another elsewhere."""
+    is_noted: bool
+    """Whether more is checked of it than its shape."""
+
+    def fits(self, names: Sequence[str]) -> bool:
+        place: Place | None = self.content
+        for name in names:
+            place = place.next.get(name) if place else None
+        return place is not None and place.may_end
+
+    def allows(self, keys: Iterable[str | bytes]) -> bool:
+        """Whether these are all in the table, and all that are required among them."""
+        missing = len(self.required)
+        for key in keys:
+            is_required = self.keys.get(key)  # type: ignore[arg-type]  # bytes are in the stubs only
+            if is_required is None:
+                return False
+            missing -= is_required
+        return missing == 0
+
+
+def _read_table(table: Mapping[str, tuple[str, str]]) -> dict[str, Shape]:
+    shapes = {name: _read_row(name, *row, table) for name, row in table.items()}
+    for shape in shapes.values():
+        shape.start = _link(shape.content, shape, shapes, {})
+    return shapes
+
+
+def _read_row(name: str, content: str, attributes: str, table: Mapping[str, tuple[str, str]]) -> Shape:
+    names = frozenset(attributes.replace("!", "").split())
+    id_key = next((name for name in ("ID", "Id") if name in names), None)
+    return Shape(
+        name=name,
+        content=read_model(content.removeprefix("#text")),
+        start=State(may_end=False),
+        has_text=content.startswith("#text"),
+        attributes=names,
+        required=frozenset(name[:-1] for name in attributes.split() if name.endswith("!")),
+        keys={tag(name) if ":" in name else name: f"{name}!" in attributes.split() for name in names},
+        id_key=id_key,
+        in_context={row.rpartition("/")[2]: row for row in table if row.startswith(f"{name}/")},
+        is_noted=id_key is not None or name in ENCRYPTED,
+    )
+
+
+def _link(place: Place, parent: Shape, shapes: Mapping[str, Shape], done: dict[int, State]) -> State:
+    state = done.setdefault(id(place), State(place.may_end))
+    if place.next and not state.steps:
+        state.steps = {}
+        for name, following in place.next.items():
+            if name != "other":
+                shape = shapes[parent.in_context.get(name, name)]
+                known = done.get(id(following))
+                state.steps[_TAGS[name]] = (known or _link(following, parent, shapes, done), shape)
+    return state
+
+
+SHAPES = _read_table(_TABLE)
+FAILURE_SHAPES = _read_table(_TABLE | _FAILURE_TABLE)
+
+
+def name_of(element: AnyElement) -> str:
     """`saml:Issuer`, whatever prefix the sender took; `other` outside the namespaces that we know."""
-    return _NAMES.get(str(element.tag)) or qualified_name(str(element.tag)) or "other"
+    return _NAMES.get(element.tag) or qualified_name(element.tag) or "other"
 
 
 def qualified_name(tag_or_key: str) -> str | None:
@@ -232,20 +313,69 @@ def qualified_name(tag_or_key: str) -> str | None:
     return f"{prefix}:{local}" if prefix else None
 
 
+# Parts
+
+
+def find_one(element: Element, path: str) -> Element:
+    """The element at this path, which the table requires."""
+    return next(element.iterfind(path, NAMESPACES))
+
+
+@overload
+def child(element: Element, name: str) -> Element | None: ...
+@overload
+def child(element: SignedElement, name: str) -> SignedElement | None: ...
+def child(element: AnyElement, name: str) -> AnyElement | None:
+    """The first of its children that has this name."""
+    return element.find(_TAGS[name])
+
+
+@overload
+def required_child(element: Element, name: str) -> Element: ...
+@overload
+def required_child(element: SignedElement, name: str) -> SignedElement: ...
+def required_child(element: AnyElement, name: str) -> AnyElement:
+    """The one that the table requires."""
+    found = child(element, name)
+    if found is None:
+        raise LookupError(name)
+    return found
+
+
+@overload
+def children(element: Element, name: str) -> list[Element]: ...
+@overload
+def children(element: SignedElement, name: str) -> list[SignedElement]: ...
+def children(element: AnyElement, name: str) -> list[Element] | list[SignedElement]:
+    """All of its children that have this name."""
+    return element.findall(_TAGS[name])
+
+
+def parts_of(element: AnyElement) -> list[AnyElement]:
+    """All of its children."""
+    return cast("list[AnyElement]", list(element))
+
+
+def anywhere_in(element: AnyElement, name: str) -> list[AnyElement]:
+    """All that have this name, however deep."""
+    return cast("list[AnyElement]", list(element.iter(_TAGS[name])))
+
+
 # Values
 
 
-def text_of(element: Element) -> str:
+def text_of(element: AnyElement) -> str:
     """The text of an element that has no children, to the letter."""
     return element.text or ""
 
 
-def attribute_of(element: Element, name: str) -> str:
+def attribute_of(element: AnyElement, name: str) -> str:
     """The value of an attribute that the table requires."""
     return str(element.attrib[name])
 
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,20})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT)(\d\d:\d\d:\d\d(?:\.\d{1,20})?)(Z|[+-]\d\d:\d\d)", re.ASCII)
+_END_OF_DAY = re.compile(r"24:00:00(\.0+)?")
 
 
 def read_time(text: str) -> datetime:
@@ -257,13 +387,11 @@ def read_time(text: str) -> datetime:
     match = _TIME.fullmatch(text)
     if match is None:
         raise TimeInvalid("not a dateTime with a time zone")
-    seconds, fraction, zone = match.groups()
+    day, time, zone = match.groups()
     try:
-        return datetime.fromisoformat(seconds + (fraction or ".0")[:7].ljust(7, "0") + zone).astimezone(UTC)
+        if _END_OF_DAY.fullmatch(time):
+            # XML Schema 3.2.7.1: it is the first moment of the next day.
+            return (datetime.fromisoformat(f"{day}00:00:00{zone}") + timedelta(days=1)).astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise TimeInvalid("not a date and time that exists") from error
-
-
-def find_one(element: Element, path: str) -> Element:
-    """The element at this path, which the table requires."""
-    return next(element.iterfind(path, NAMESPACES))
