@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sso_middleware.errors import CertificateUnusable
-from sso_middleware.saml.keys import check_key_pair, generate_key_pair
+from sso_middleware.saml.keys import check_certificate, check_key_pair, check_private_key, generate_key_pair
 from sso_middleware.saml.parties import KeyPair
 
 NOW = datetime(2026, 11, 21, 21, 0, tzinfo=UTC)
@@ -93,6 +93,20 @@ def test_a_key_and_a_certificate_that_do_not_match_are_refused(pair: KeyPair) ->
 
     with pytest.raises(CertificateUnusable, match="don't belong together"):
         check_key_pair(private_pem(other), pair.certificate)
+
+
+def test_half_a_pair_is_checked_alike(pair: KeyPair) -> None:
+    """A key that only decrypts, and a certificate whose key is to come: as strict as for a pair."""
+    assert check_private_key(pair.private_key) == pair.private_key
+    assert check_certificate(pair.certificate) == pair.certificate
+    weak, curve = rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP256R1())
+    for key in (weak, curve):
+        with pytest.raises(CertificateUnusable):
+            check_private_key(private_pem(key))
+        with pytest.raises(CertificateUnusable, match="not an RSA key of at least 2048"):
+            check_certificate(self_signed(key))
+    with pytest.raises(CertificateUnusable, match="not a PEM certificate"):
+        check_certificate("hello")
 
 
 def test_a_weak_key_is_refused() -> None:

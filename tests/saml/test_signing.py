@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -15,8 +16,15 @@ from lxml import etree
 from signxml.verifier import XMLVerifier
 
 from sso_middleware.saml.keys import generate_key_pair
-from sso_middleware.saml.parties import KeyPair
-from sso_middleware.saml.signing import RSA_SHA256, SHA256, crypto_backend, sign_bytes, sign_enveloped
+from sso_middleware.saml.parties import KeyPair, OurSignatureAlgorithm
+from sso_middleware.saml.signing import (
+    RSA_SHA256,
+    SHA256,
+    algorithms_of,
+    crypto_backend,
+    sign_bytes,
+    sign_enveloped,
+)
 
 NOW = datetime(2026, 11, 21, 21, 0, tzinfo=UTC)
 DS = "http://www.w3.org/2000/09/xmldsig#"
@@ -95,6 +103,24 @@ def test_nothing_but_the_two_values_is_changed(key: KeyPair) -> None:
             assert element.text
             element.text = None
     assert etree.tostring(signed, method="c14n") == etree.tostring(etree.fromstring(xml), method="c14n")
+
+
+@pytest.mark.parametrize("algorithm", ["rsa-sha256", "rsa-sha384", "rsa-sha512"])
+def test_a_key_signs_with_the_algorithm_that_it_says(key: KeyPair, algorithm: OurSignatureAlgorithm) -> None:
+    """Signature and digest alike; signxml and xmlsec agree, and a template for another is refused."""
+    asked_for = replace(key, algorithm=algorithm)
+    algorithms = algorithms_of(asked_for)
+    assert algorithms.signature.endswith(algorithm)
+    assert algorithms.digest.endswith(algorithm.removeprefix("rsa-"))
+    xml = NESTED.format(outer=template("r", signature=algorithms.signature, digest=algorithms.digest), inner="")
+
+    signed = sign_enveloped(xml, "r", asked_for)
+
+    assert verify_with_signxml(signed, key).get("ID") == "r"
+    verify_with_xmlsec(signed, "r", key)
+    other = replace(key, algorithm="rsa-sha384" if algorithm == "rsa-sha512" else "rsa-sha512")
+    with pytest.raises(ValueError, match="other algorithms"):
+        sign_enveloped(xml, "r", other)
 
 
 @pytest.mark.parametrize(

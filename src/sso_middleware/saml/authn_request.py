@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from .bindings import Outgoing, send_request
 from .parties import BINDING_POST, IdentityProvider, KeyPair, ServiceProvider
-from .signing import RSA_SHA256, SHA256
+from .signing import algorithms_of
 
 _REQUEST_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{15,127}")
 _NAMESPACES = {
@@ -58,6 +58,7 @@ def build_authn_request(
     )
     if endpoint.binding == BINDING_POST:
         # Both algorithms are named, because pysaml2's defaults are SHA-1.
-        request.signature = pre_signature_part(request_id, sign_alg=RSA_SHA256, digest_alg=SHA256)
+        algorithms = algorithms_of(key)
+        request.signature = pre_signature_part(request_id, sign_alg=algorithms.signature, digest_alg=algorithms.digest)
     message = request.to_string(_NAMESPACES).decode()
     return send_request(message, request_id, to=endpoint, key=key, relay_state=relay_state)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 from .parties import BINDING_REDIRECT, Endpoint, KeyPair
-from .signing import RSA_SHA256, sign_bytes, sign_enveloped
+from .signing import algorithms_of, sign_bytes, sign_enveloped
+
+Parameter = Literal["SAMLRequest", "SAMLResponse"]
 
 MAX_RELAY_STATE = 80
 """Bytes (SAML bindings 3.4.3 and 3.5.3)."""
@@ -36,34 +38,41 @@ Outgoing = Redirect | FormPost
 
 
 def send_request(message: str, message_id: str, *, to: Endpoint, key: KeyPair, relay_state: str) -> Outgoing:
-    """Sign a request and pack it for `to`.
-
-    For HTTP-POST the message carries an empty Signature, which is filled in; for HTTP-Redirect it
-    carries none, because the query string is what is signed there. `relay_state` is opaque, and at
-    most 80 bytes; if empty, it is left out. Raises ValueError if it is longer.
-    """
+    """Sign a request and pack it for `to`. Raises ValueError if `relay_state` is longer than 80 bytes."""
     if len(relay_state.encode()) > MAX_RELAY_STATE:
         raise ValueError(f"RelayState is longer than {MAX_RELAY_STATE} bytes")
+    return send("SAMLRequest", message, message_id, to=to, key=key, relay_state=relay_state)
+
+
+def send(
+    parameter: Parameter, message: str, message_id: str, *, to: Endpoint, key: KeyPair, relay_state: str
+) -> Outgoing:
+    """Sign a message and pack it for `to`.
+
+    For HTTP-POST the message carries an empty Signature, which is filled in; for HTTP-Redirect it
+    carries none, because the query string is what is signed there. `relay_state` is opaque; if empty,
+    it is left out. That of a response is the request's, however long the other side made it.
+    """
     if to.binding == BINDING_REDIRECT:
-        return _redirect(message, to.location, key, relay_state)
+        return _redirect(parameter, message, to.location, key, relay_state)
     signed = sign_enveloped(message, message_id, key).encode()
-    fields = [("SAMLRequest", b64encode(signed).decode("ascii"))]
+    fields: list[tuple[str, str]] = [(parameter, b64encode(signed).decode("ascii"))]
     if relay_state:
         fields.append(("RelayState", relay_state))
     return FormPost(to.location, tuple(fields))
 
 
-def _redirect(message: str, location: str, key: KeyPair, relay_state: str) -> Redirect:
+def _redirect(parameter: Parameter, message: str, location: str, key: KeyPair, relay_state: str) -> Redirect:
     from saml2.pack import http_redirect_message  # noqa: PLC0415 - late: importing pysaml2 takes most of a second
 
-    # SAML bindings 3.4.4.1: what is signed is SAMLRequest, RelayState and SigAlg, URL-encoded, in this
+    # SAML bindings 3.4.4.1: what is signed is the message, RelayState and SigAlg, URL-encoded, in this
     # order and to the letter as sent; a query that the IdP's own URL has stays in front, unsigned.
     packed = http_redirect_message(
         message,
         location.removesuffix("?"),
         relay_state,
-        "SAMLRequest",
-        sigalg=RSA_SHA256,
+        parameter,
+        sigalg=algorithms_of(key).signature,
         sign=True,
         backend=_QuerySigning(key),
     )
@@ -77,7 +86,7 @@ class _QuerySigning:
     key: KeyPair
 
     def get_signer(self, algorithm: str) -> _QuerySigning:
-        if algorithm != RSA_SHA256:
+        if algorithm != algorithms_of(self.key).signature:
             raise ValueError(f"we don't sign with {algorithm}")
         return self
 

@@ -67,6 +67,20 @@ def check_key_pair(private_key: bytes, certificate: str) -> KeyPair:
     return _key_pair(key, parsed)
 
 
+def check_private_key(private_key: bytes) -> bytes:
+    """A key without its certificate, which only decrypts: PEM, in our own form. Raises as `check_key_pair` does."""
+    return _private_pem(_read_private_key(private_key))
+
+
+def check_certificate(certificate: str) -> str:
+    """A certificate whose key is to come: PEM, in our own form. Raises as `check_key_pair` does."""
+    parsed = _read_certificate(certificate)
+    key = parsed.public_key()
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < SMALLEST_KEY_BITS:
+        raise CertificateUnusable(f"the certificate's key is not an RSA key of at least {SMALLEST_KEY_BITS} bits")
+    return _certificate_pem(parsed)
+
+
 def _read_private_key(private_key: bytes) -> rsa.RSAPrivateKey:
     try:
         key = load_pem_private_key(private_key, password=None)
@@ -98,7 +112,12 @@ def _public_bytes(key: rsa.RSAPublicKey) -> bytes:
 
 
 def _key_pair(private_key: rsa.RSAPrivateKey, certificate: x509.Certificate) -> KeyPair:
-    return KeyPair(
-        private_key=private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        certificate=certificate.public_bytes(Encoding.PEM).decode("ascii"),
-    )
+    return KeyPair(_private_pem(private_key), _certificate_pem(certificate))
+
+
+def _private_pem(private_key: rsa.RSAPrivateKey) -> bytes:
+    return private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _certificate_pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode("ascii")

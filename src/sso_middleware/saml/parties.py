@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 Signed = Literal["either", "assertion", "response", "both"]
 Encryption = Literal["off", "optional", "required"]
+OurSignatureAlgorithm = Literal["rsa-sha256", "rsa-sha384", "rsa-sha512"]
+"""Our own keys are RSA keys."""
+SignatureAlgorithmName = Literal[
+    "rsa-sha256", "rsa-sha384", "rsa-sha512", "ecdsa-sha256", "ecdsa-sha384", "ecdsa-sha512"
+]
+"""What we verify: the fragments of their URIs (RFC 6931). SHA-1 is an exception, not one of them."""
+SIGNATURE_ALGORITHM_NAMES: tuple[SignatureAlgorithmName, ...] = get_args(SignatureAlgorithmName)
 BINDING_REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 BINDING_POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 
@@ -24,6 +31,13 @@ class ServiceProvider:
 
     entity_id: str
     acs_url: str
+    """Where Responses are to go; of a Response that came, where it was posted to."""
+    other_acs_urls: tuple[str, ...] = ()
+    """Where they may go besides: addresses that the identity provider knows from before."""
+
+    @property
+    def acs_urls(self) -> tuple[str, ...]:
+        return (self.acs_url, *self.other_acs_urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,8 @@ class Trust:
     decryption_keys: tuple[RSAPrivateKey, ...] = field(default=(), repr=False)
     leeway: timedelta = timedelta(seconds=120)
     """How far the two clocks may differ."""
+    signature_algorithms: tuple[SignatureAlgorithmName, ...] = SIGNATURE_ALGORITHM_NAMES
+    """What it may sign with."""
     sha1_until: datetime | None = None
     """Until when SHA-1 signatures are still believed: an exception, dated, loud."""
     skip_destination_until: datetime | None = None
@@ -93,3 +109,5 @@ class KeyPair:
 
     private_key: bytes = field(repr=False)
     certificate: str
+    algorithm: OurSignatureAlgorithm = "rsa-sha256"
+    """What it signs with: a connection may need another than the others."""

@@ -1,15 +1,16 @@
 """Sign what we send, in this process: no xmlsec1 binary, no temporary file.
 
 pysaml2 builds a message with an empty Signature in it; here that Signature is filled in. One shape
-only: enveloped, exclusive canonicalisation, RSA-SHA256 with a SHA-256 digest. Verifying what others
+only: enveloped, exclusive canonicalisation, RSA with SHA-256, 384 or 512 and the same digest. Verifying what others
 signed is `signature`'s, and shares no code with this.
 """
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64encode
+from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 
 from cryptography.hazmat.primitives import hashes
@@ -18,21 +19,43 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lxml import etree
 
-from .parties import KeyPair
+from .parties import KeyPair, OurSignatureAlgorithm
 
 if TYPE_CHECKING:
     from saml2.sigver import CryptoBackend
 
-RSA_SHA256 = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+_MORE = "http://www.w3.org/2001/04/xmldsig-more#"
+RSA_SHA256 = f"{_MORE}rsa-sha256"
 SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 EXCLUSIVE_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
 ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 _DS = "{http://www.w3.org/2000/09/xmldsig#}"
 
 
+@dataclass(frozen=True, slots=True)
+class Algorithms:
+    """What a key signs with, by the names of RFC 6931 and XML Encryption 5.7."""
+
+    signature: str
+    digest: str
+    hash: hashes.HashAlgorithm
+
+
+_ALGORITHMS: dict[OurSignatureAlgorithm, Algorithms] = {
+    "rsa-sha256": Algorithms(RSA_SHA256, SHA256, hashes.SHA256()),
+    "rsa-sha384": Algorithms(f"{_MORE}rsa-sha384", f"{_MORE}sha384", hashes.SHA384()),
+    "rsa-sha512": Algorithms(f"{_MORE}rsa-sha512", "http://www.w3.org/2001/04/xmlenc#sha512", hashes.SHA512()),
+}
+
+
+def algorithms_of(key: KeyPair) -> Algorithms:
+    """For the template of an enveloped signature, and for SigAlg."""
+    return _ALGORITHMS[key.algorithm]
+
+
 def sign_bytes(data: bytes, key: KeyPair) -> bytes:
-    """RSA-SHA256 (PKCS#1 v1.5), as HTTP-Redirect and XML signatures want it."""
-    return _load(key.private_key).sign(data, PKCS1v15(), hashes.SHA256())
+    """RSA (PKCS#1 v1.5) with the key's own hash, as HTTP-Redirect and XML signatures want it."""
+    return _load(key.private_key).sign(data, PKCS1v15(), algorithms_of(key).hash)
 
 
 def sign_enveloped(xml: str | bytes, node_id: str, key: KeyPair) -> str:
@@ -46,8 +69,10 @@ def sign_enveloped(xml: str | bytes, node_id: str, key: KeyPair) -> str:
     signature = _only(element.findall(f"{_DS}Signature"), "Signature directly in the element")
     signed_info = _only(signature.findall(f"{_DS}SignedInfo"), "SignedInfo")
     reference = _only(signed_info.findall(f"{_DS}Reference"), "Reference")
-    _check_template(signed_info, reference, node_id)
-    _fill(reference, "DigestValue", sha256(_canonical_without(element, signature)).digest())
+    algorithms = algorithms_of(key)
+    _check_template(signed_info, reference, node_id, algorithms)
+    digest = hashlib.new(algorithms.hash.name, _canonical_without(element, signature)).digest()
+    _fill(reference, "DigestValue", digest)
     _fill(signature, "SignatureValue", sign_bytes(_canonical(signed_info), key))
     return etree.tostring(document, encoding="unicode")
 
@@ -76,10 +101,12 @@ def _load(private_key: bytes) -> RSAPrivateKey:
     return loaded
 
 
-def _check_template(signed_info: etree._Element, reference: etree._Element, node_id: str) -> None:
+def _check_template(
+    signed_info: etree._Element, reference: etree._Element, node_id: str, algorithms: Algorithms
+) -> None:
     # pysaml2 falls back to SHA-1 wherever it isn't told otherwise: then this is the place to notice.
     found = [element.get("Algorithm") for element in signed_info.iter() if element.get("Algorithm")]
-    if found != [EXCLUSIVE_C14N, RSA_SHA256, ENVELOPED, EXCLUSIVE_C14N, SHA256]:
+    if found != [EXCLUSIVE_C14N, algorithms.signature, ENVELOPED, EXCLUSIVE_C14N, algorithms.digest]:
         raise ValueError(f"the signature template asks for other algorithms: {found}")
     if reference.get("URI") != f"#{node_id}":
         raise ValueError("the signature template refers to another element")
