@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +143,71 @@ def test_a_dev_idp_is_refused_unless_we_are_on_loopback(base_url: str, is_allowe
     else:
         with pytest.raises(ConfigurationError, match="dev IdP"):
             read(dev, base_url=base_url)
+
+
+# Dated exceptions
+
+
+@pytest.mark.parametrize(
+    ("setting", "longest"), [("sha1_until", date(2027, 2, 19)), ("skip_destination_until", date(2026, 11, 28))]
+)
+def test_an_exception_is_bounded(setting: str, longest: date) -> None:
+    """90 days for SHA-1, 7 for Destination; a day more is refused at start, and one that has passed is not."""
+    for until in (longest, NOW.date(), date(2020, 1, 1)):
+        (found,) = read(connection() | {setting: until})
+        assert getattr(found.trust, setting) == datetime(until.year, until.month, until.day, tzinfo=UTC)
+    with pytest.raises(ConfigurationError, match=rf"connection 'acme': {setting}: is more than \d+ days ahead"):
+        read(connection() | {setting: longest + timedelta(days=1)})
+
+
+def test_destination_is_never_skipped_on_a_live_exclusive_domain() -> None:
+    """In domains mode the connection must be disabled, or the exception must have ended."""
+    skipping = connection(skip_destination_until="2026-11-22")
+    with pytest.raises(ConfigurationError, match="exclusive"):
+        read(skipping, mode="domains")
+    assert read(skipping | {"enabled": False}, mode="domains")
+    assert read(skipping | {"skip_destination_until": "2026-11-21"}, mode="domains")
+    assert read(skipping, mode="everyone")
+
+
+def test_every_problem_of_the_exceptions_is_told() -> None:
+    """Both dates too far, and a live exclusive domain: three problems of one connection."""
+    with pytest.raises(ConfigurationError) as refused:
+        read(connection(sha1_until="2036-01-01", skip_destination_until="2036-01-01"), mode="domains")
+    assert len(refused.value.problems) == 3
+
+
+def test_an_algorithm_that_fits_no_key_is_told() -> None:
+    """RSA keys can't make an ECDSA signature: nobody could ever sign in."""
+    with pytest.raises(ConfigurationError, match="lists none that the identity provider's keys could sign with"):
+        read(connection(allowed_signature_algorithms=["ecdsa-sha256"]))
+    assert read(connection(allowed_signature_algorithms=["ecdsa-sha256", "rsa-sha512"]))
+    curve = IdentityProvider(kind="p256")
+    assert read(connection(idp=curve, allowed_signature_algorithms=["ecdsa-sha256"]))
+    with pytest.raises(ConfigurationError, match="ecdsa-"):
+        read(connection(idp=curve, allowed_signature_algorithms=["rsa-sha512"]))
+
+
+# Who we are to each
+
+
+def test_a_connection_has_its_own_entity_id_and_further_addresses() -> None:
+    """The first listed address is the one that we name; below a mount, paths are below it."""
+    (found,) = read(
+        connection(sp_entity_id="urn:us", acs_paths=["/saml/acs", "/old"]), base_url="https://app.example/app"
+    )
+    us = found.service_provider
+    assert us.entity_id == "urn:us"
+    assert us.acs_url == "https://app.example/app/saml/acs"
+    assert us.acs_urls == (us.acs_url, "https://app.example/app/old", "https://app.example/app/sso/acme/acs")
+
+
+def test_algorithms_are_the_strong_ones_unless_told() -> None:
+    """RSA-SHA256 for ours; of theirs everything that we know, and SHA-1 is none of that."""
+    (found,) = read(connection())
+    assert found.signature_algorithm == "rsa-sha256"
+    assert found.trust.signature_algorithms == (
+        *("rsa-sha256", "rsa-sha384", "rsa-sha512"),
+        *("ecdsa-sha256", "ecdsa-sha384", "ecdsa-sha512"),
+    )
+    assert (found.trust.sha1_until, found.trust.skip_destination_until) == (None, None)

@@ -202,3 +202,31 @@ def test_a_forked_worker_starts_its_own() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_chores_are_done_within_the_lease(store: SqlStore) -> None:
+    """By whoever has it, and by nobody else."""
+    done: list[str] = []
+    run_once(store, "one", NOW, [lambda: done.append("one")])
+    assert store.claim_lease(LEASE, "one", NOW, NOW + LEASE_LASTS)
+    run_once(store, "two", NOW, [lambda: done.append("two")])
+    assert done == ["one"]
+
+
+def test_a_chore_that_fails_keeps_no_other_from_being_done(store: SqlStore, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged with its traceback; but without the store nothing goes on."""
+    done: list[str] = []
+
+    def fail() -> None:
+        raise RuntimeError("odd")
+
+    def no_store() -> None:
+        raise StoreUnavailable("locked")
+
+    run_once(store, "one", NOW, [fail, lambda: done.append("next")])
+    assert done == ["next"]
+    assert [(r.getMessage(), bool(r.exc_info)) for r in caplog.records] == [
+        ("a chore of housekeeping failed, and will be tried again", True)
+    ]
+    with pytest.raises(StoreUnavailable):
+        run_once(store, "one", NOW, [no_store])

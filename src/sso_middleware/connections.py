@@ -7,13 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import UTC, date, datetime, time, timedelta
 
-from .errors import CertificateUnusable, ConfigurationError, MetadataUnusable
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from .errors import CertificateUnusable, ConfigurationError, ConnectionNotReady, MetadataUnusable
+from .idp_source import ByHand, FromUrl, FromXml
+from .saml.certificates import read_certificate
 from .saml.metadata import describe_identity_provider, read_idp_metadata
-from .saml.parties import DEV_IDP_PREFIX, IdentityProvider, ServiceProvider, Trust
+from .saml.parties import (
+    DEV_IDP_PREFIX,
+    Encryption,
+    IdentityProvider,
+    OurSignatureAlgorithm,
+    PinnedKey,
+    ServiceProvider,
+    Trust,
+)
+from .setting_rules import own_acs_path
 from .settings import AttributeMap, ConnectionSettings, IdpInitiated, Settings
+
+LONGEST_SHA1 = timedelta(days=90)
+"""How far ahead `sha1_until` may be: a quarter, to have an identity provider changed."""
+LONGEST_SKIPPED_DESTINATION = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +43,33 @@ class Connection:
     excluded_users: frozenset[str] = field(repr=False)
     enabled: bool
     service_provider: ServiceProvider
-    trust: Trust
+    encryption: Encryption
+    trusted: Trust | None
+    """None while no good copy of its metadata_url's document is at hand."""
     idp_initiated: IdpInitiated
     hard_timeout: timedelta
     absolute_timeout: timedelta
     attributes: AttributeMap
     required_attributes: frozenset[str]
     name_id_format: str | None
+    signature_algorithm: OurSignatureAlgorithm
+    """What we sign our own messages with."""
+
+    metadata_version: int | None = None
+    """Of the fetched copy that `trusted` is made of; None if none was fetched."""
+    trusted_until: datetime | None = None
+    """When that copy becomes void."""
+
+    @property
+    def trust(self) -> Trust:
+        """Raises ConnectionNotReady while there is nobody to trust yet."""
+        if self.trusted is None:
+            raise ConnectionNotReady(f"connection {self.id!r} has no usable metadata yet: see the metadata commands")
+        return self.trusted
+
+    @property
+    def identity_provider(self) -> IdentityProvider | None:
+        return None if self.trusted is None else self.trusted.identity_provider
 
     def has_domain(self, domain: str) -> bool:
         return self.domains is None or domain in self.domains
@@ -51,6 +87,14 @@ class Connections:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def with_connection(self, connection: Connection) -> Connections:
+        """The same, with this one in the place of the one that had its id."""
+        return Connections((self._by_id | {connection.id: connection}).values())
+
+    def put(self, connection: Connection) -> None:
+        """In the place of the one that had its id. One step, so another thread sees the old one or this one."""
+        self._by_id[connection.id] = connection
+
     def get(self, id: str) -> Connection | None:
         return self._by_id.get(id)
 
@@ -60,7 +104,7 @@ class Connections:
 
     def of_issuer(self, entity_id: str | None) -> Connection | None:
         """The enabled connection of this identity provider, if there is exactly one."""
-        found = [c for c in self if c.enabled and c.trust.identity_provider.entity_id == entity_id]
+        found = [c for c in self if c.enabled and c.identity_provider and c.identity_provider.entity_id == entity_id]
         return found[0] if len(found) == 1 else None
 
     @property
@@ -76,7 +120,10 @@ class Connections:
 
 
 def read_connections(settings: Settings, now: datetime) -> Connections:
-    """Raises ConfigurationError with every problem of every connection."""
+    """Raises ConfigurationError with every problem of every connection.
+
+    One with a metadata_url has nobody to trust yet: what was fetched is `directory`'s to put in place.
+    """
     problems: list[str] = []
     connections: list[Connection] = []
     for declared in settings.connections:
@@ -92,66 +139,159 @@ def read_connections(settings: Settings, now: datetime) -> Connections:
     return Connections(connections)
 
 
-def our_side(settings: Settings, connection_id: str) -> ServiceProvider:
-    """Who we are to this connection: its own entity id and ACS, or the shared ones."""
-    pages = settings.base_url + settings.prefix
-    if settings.shared_acs:
-        return ServiceProvider(entity_id=settings.sp_entity_id or f"{pages}/metadata", acs_url=f"{pages}/acs")
-    return ServiceProvider(
-        entity_id=f"{pages}/{connection_id}/metadata",
-        acs_url=f"{pages}/{connection_id}/acs",
-    )
+def our_side(settings: Settings, declared: ConnectionSettings | None = None) -> ServiceProvider:
+    """Who we are to this connection; None: to all that share one ACS."""
+    base_url, prefix = settings.base_url, settings.prefix
+    if declared is None:
+        return ServiceProvider(settings.sp_entity_id or f"{base_url}{prefix}/metadata", f"{base_url}{prefix}/acs")
+    metadata_path = f"{prefix}/metadata" if settings.shared_acs else f"{prefix}/{declared.id}/metadata"
+    own_path = own_acs_path(prefix, declared.id, shared_acs=settings.shared_acs)
+    # First the one that our requests name: an identity provider that knows us from before knows no other.
+    acs_urls = [base_url + path for path in dict.fromkeys((*declared.acs_paths, own_path))]
+    entity_id = declared.sp_entity_id or settings.sp_entity_id or f"{base_url}{metadata_path}"
+    return ServiceProvider(entity_id, acs_urls[0], tuple(acs_urls[1:]))
 
 
 def _read_connection(declared: ConnectionSettings, settings: Settings, now: datetime) -> Connection:
     identity_provider = _read_identity_provider(declared, now)
+    if identity_provider is not None:
+        check_identity_provider(identity_provider, settings)
+    problems = [
+        *_exceptions_that_go_too_far(declared, settings, now),
+        *_signatures_that_nobody_can_make(declared, identity_provider),
+    ]
+    if problems:
+        raise ConfigurationError(*problems)
+    return build_connection(declared, settings, identity_provider)
+
+
+def check_identity_provider(identity_provider: IdentityProvider, settings: Settings) -> None:
+    """Raises MetadataUnusable for one that may not be used with these settings."""
     if identity_provider.entity_id.startswith(DEV_IDP_PREFIX) and not settings.is_loopback:
-        raise ConfigurationError(
+        raise MetadataUnusable(
             "this is a dev IdP, that signs anybody in; it may only be used while base_url is on loopback"
         )
+
+
+def build_connection(
+    declared: ConnectionSettings,
+    settings: Settings,
+    identity_provider: IdentityProvider | None,
+    *,
+    version: int | None = None,
+    trusted_until: datetime | None = None,
+) -> Connection:
+    """What these settings say, with this identity provider."""
     return Connection(
         id=declared.id,
         organization=declared.organization,
         domains=None if declared.domains == "any" else frozenset(declared.domains),
         excluded_users=frozenset(declared.excluded_users),
         enabled=declared.enabled,
-        service_provider=our_side(settings, declared.id),
-        trust=Trust(
-            identity_provider=identity_provider,
-            signed=declared.signed,
-            encryption=declared.encryption,
-            leeway=declared.leeway,
-            authn_contexts=declared.authn_contexts,
-        ),
+        service_provider=our_side(settings, declared),
+        encryption=declared.encryption,
+        trusted=None if identity_provider is None else _trust_in(identity_provider, declared),
         idp_initiated=declared.idp_initiated,
         hard_timeout=declared.hard_timeout or settings.hard_timeout,
         absolute_timeout=declared.absolute_timeout or settings.absolute_timeout,
         attributes=declared.attributes,
         required_attributes=frozenset(declared.required_attributes),
         name_id_format=declared.name_id_format,
+        signature_algorithm=declared.signature_algorithm,
+        metadata_version=version,
+        trusted_until=trusted_until,
     )
 
 
-def _read_identity_provider(declared: ConnectionSettings, now: datetime) -> IdentityProvider:
-    if declared.metadata_file is not None:
-        try:
-            xml = Path(declared.metadata_file).read_bytes()
-        except OSError as error:
-            raise ConfigurationError(f"can't read metadata_file {declared.metadata_file}: {error.strerror}") from error
-        return read_idp_metadata(xml, now=now)
-    if declared.metadata is not None:
-        return read_idp_metadata(declared.metadata.encode(), now=now)
-    return describe_identity_provider(declared.entity_id or "", declared.sso_url or "", declared.certificates)
+def _trust_in(identity_provider: IdentityProvider, declared: ConnectionSettings) -> Trust:
+    return Trust(
+        identity_provider=identity_provider,
+        signed=declared.signed,
+        encryption=declared.encryption,
+        leeway=declared.leeway,
+        authn_contexts=declared.authn_contexts,
+        signature_algorithms=declared.allowed_signature_algorithms,
+        sha1_until=start_of(declared.sha1_until),
+        skip_destination_until=start_of(declared.skip_destination_until),
+    )
+
+
+def _exceptions_that_go_too_far(declared: ConnectionSettings, settings: Settings, now: datetime) -> Iterator[str]:
+    """An exception is dated and short; one whose day has come has ended by itself, and is no problem."""
+    for name, until, longest in (
+        ("sha1_until", declared.sha1_until, LONGEST_SHA1),
+        ("skip_destination_until", declared.skip_destination_until, LONGEST_SKIPPED_DESTINATION),
+    ):
+        if until is not None and until > (now + longest).date():
+            yield f"{name}: is more than {longest.days} days ahead; name an earlier day, by which it is put right"
+    is_live = declared.enabled and settings.mode == "domains"
+    if is_live and declared.skip_destination_until is not None and declared.skip_destination_until > now.date():
+        yield (
+            'skip_destination_until: is not for domains that are exclusive (mode is "domains") while the connection is'
+            " enabled; let the identity provider name our ACS address as Destination"
+        )
+
+
+def _signatures_that_nobody_can_make(
+    declared: ConnectionSettings, identity_provider: IdentityProvider | None
+) -> Iterator[str]:
+    keys = identity_provider.keys if identity_provider is not None else ()
+    kinds = {"rsa" if isinstance(key.public_key, RSAPublicKey) else "ecdsa" for key in keys}
+    if kinds and kinds.isdisjoint(name.partition("-")[0] for name in declared.allowed_signature_algorithms):
+        yield (
+            "allowed_signature_algorithms: lists none that the identity provider's keys could sign with"
+            f" ({' and '.join(sorted(kinds))}-…); add one, or leave the setting out"
+        )
+
+
+def start_of(day: date | None) -> datetime | None:
+    """When an exception that lasts until this day ends: at its first moment, in UTC."""
+    return None if day is None else datetime.combine(day, time.min, UTC)
+
+
+def _read_identity_provider(declared: ConnectionSettings, now: datetime) -> IdentityProvider | None:
+    source = declared.source
+    if isinstance(source, FromUrl):
+        read_signers(declared)
+        return None
+    if isinstance(source, ByHand):
+        return describe_identity_provider(source.entity_id, source.sso_url, source.certificates)
+    document = source.xml.encode() if isinstance(source, FromXml) else source.path
+    try:
+        return read_idp_metadata(document, now=now, entity_id=declared.entity_id, signed_by=read_signers(declared))
+    except OSError as error:
+        raise ConfigurationError(f"can't read metadata_file {document!s}: {error.strerror}") from error
+
+
+def read_signers(declared: ConnectionSettings) -> tuple[PinnedKey, ...]:
+    """Whose signature its metadata must have; none: nobody's. Raises ConfigurationError."""
+    try:
+        return tuple(map(read_certificate, declared.metadata_signing_certificates))
+    except CertificateUnusable as error:
+        raise ConfigurationError(f"metadata_signing_certificates: {error.detail}") from error
 
 
 def _shared_issuers(connections: list[Connection]) -> Iterator[str]:
+    for number, connection in enumerate(connections):
+        if connection.identity_provider is not None:
+            problem = shared_issuer(connection, connection.identity_provider, connections[:number])
+            if problem is not None:
+                yield problem
+
+
+def shared_issuer(
+    connection: Connection, identity_provider: IdentityProvider, others: Iterable[Connection]
+) -> str | None:
     """The same IdP twice within one organization is a mistake; of two organizations it is allowed (TEN-013)."""
-    seen: dict[tuple[str, str], str] = {}
-    for connection in connections:
-        key = (connection.organization, connection.trust.identity_provider.entity_id)
-        if key in seen:
-            yield (
-                f"connections {seen[key]!r} and {connection.id!r} of one organization have the same identity provider"
-                f" ({key[1]}): make them one connection with all the domains"
+    for other in others:
+        if (
+            other.id != connection.id
+            and other.organization == connection.organization
+            and other.identity_provider is not None
+            and other.identity_provider.entity_id == identity_provider.entity_id
+        ):
+            return (
+                f"connections {other.id!r} and {connection.id!r} of one organization have the same identity provider"
+                f" ({identity_provider.entity_id}): make them one connection with all the domains"
             )
-        seen[key] = connection.id
+    return None

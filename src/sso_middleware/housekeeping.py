@@ -1,4 +1,4 @@
-"""The work that nobody waits for: delete what has ended, in small steps, by one process at a time.
+"""The work that nobody waits for: delete what has ended, and other chores, by one process at a time.
 
 What has ended is the store's to say. Whether this runs inside the host's process at all is the
 settings' (`background`); from cron the same work is `run_once`.
@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from .calling import Clock
@@ -28,20 +29,24 @@ BATCHES = 200
 """At most so many in one run; what is left waits for the next."""
 
 
-def run_once(store: Store, holder: str, now: datetime) -> int:
+Chore = Callable[[], object]
+"""Something else that is to be done now and then: by one process, within the lease."""
+
+
+def run_once(store: Store, holder: str, now: datetime, chores: Sequence[Chore] = ()) -> int:
     """Delete what has ended by `now`; how many records went. 0 also while another holder has the lease.
 
     For cron: afterwards the lease is free again. `holder` is a name that no other process has.
     Raises StoreUnavailable.
     """
     try:
-        return _work(store, holder, now)
+        return _work(store, holder, now, chores)
     finally:
         # Held until now is free. Another's lease is refused to us, and so stays as it is.
         store.claim_lease(LEASE, holder, now, now)
 
 
-def _work(store: Store, holder: str, now: datetime) -> int:
+def _work(store: Store, holder: str, now: datetime, chores: Sequence[Chore]) -> int:
     if not store.claim_lease(LEASE, holder, now, now + LEASE_LASTS):
         return 0
     deleted = 0
@@ -50,15 +55,30 @@ def _work(store: Store, holder: str, now: datetime) -> int:
         deleted += batch
         if batch == 0:
             break
+    for chore in chores:
+        _try(chore)
     return deleted
+
+
+def _try(chore: Chore) -> None:
+    try:
+        chore()
+    except StoreError:
+        raise
+    except Exception:
+        # A hook of the host's may raise anything, and one chore must not keep the others from being done.
+        logger.exception("a chore of housekeeping failed, and will be tried again")
 
 
 class Housekeeping:
     """One thread in each process, from its first request on."""
 
-    def __init__(self, store: Store, clock: Clock, *, interval_seconds: float = 60) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, *, chores: Sequence[Chore] = (), interval_seconds: float = 60
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._chores = chores
         self._interval_seconds = interval_seconds
         self._workers: dict[int, _Worker] = {}
 
@@ -70,7 +90,7 @@ class Housekeeping:
         pid = os.getpid()
         if pid in self._workers:
             return
-        worker = _Worker(self._store, self._clock, self._interval_seconds)
+        worker = _Worker(self._store, self._clock, self._chores, self._interval_seconds)
         # Of two first requests at once, setdefault lets one win. No lock: a fork could leave it held.
         if self._workers.setdefault(pid, worker) is worker:
             worker.start()
@@ -83,11 +103,12 @@ class Housekeeping:
 
 
 class _Worker(threading.Thread):
-    def __init__(self, store: Store, clock: Clock, interval_seconds: float) -> None:
+    def __init__(self, store: Store, clock: Clock, chores: Sequence[Chore], interval_seconds: float) -> None:
         # A daemon, so that a host that never calls `stop` can still exit.
         super().__init__(name="sso-housekeeping", daemon=True)
         self._store = store
         self._clock = clock
+        self._chores = chores
         self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -104,7 +125,7 @@ class _Worker(threading.Thread):
     def _try_once(self) -> None:
         try:
             # The lease stays ours, so that of many processes the same one goes on.
-            deleted = _work(self._store, self._holder, self._clock())
+            deleted = _work(self._store, self._holder, self._clock(), self._chores)
         except StoreError as error:
             logger.warning("housekeeping could not reach the store, and will try again: %s", error)
         except Exception:

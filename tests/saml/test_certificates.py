@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -14,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from tests.identity_provider import KeyKind, make_signer
 
 from sso_middleware.errors import CertificateUnusable
-from sso_middleware.saml.certificates import read_certificate
+from sso_middleware.saml.certificates import fingerprint, read_certificate
 
 
 def certificate_of(
@@ -47,6 +48,13 @@ def test_pem_and_bare_base64_are_the_same_key(kind: KeyKind) -> None:
     assert pinned.not_after == END
     assert read_certificate(f"\n {signer.certificate_body}\r\n") == pinned
     assert read_certificate("Bag Attributes\r\n" + signer.certificate.replace("\n", "\r\n")) == pinned
+
+
+def test_a_fingerprint_is_what_admin_pages_show() -> None:
+    """SHA-256 of the whole certificate, in pairs."""
+    signer = make_signer("certificate")
+    digest = hashlib.sha256(base64.b64decode(signer.certificate_body)).digest()
+    assert fingerprint(read_certificate(signer.certificate)) == digest.hex(":").upper()
 
 
 def test_p521_may_be_pinned() -> None:

@@ -153,6 +153,23 @@ def test_keys_are_published_for_what_they_are_for(certificates: list[str]) -> No
     assert uses(both) == [*signing, ("encryption", in_document[0])]
 
 
+def test_the_encryption_key_says_what_it_may_be_used_with(certificates: list[str]) -> None:
+    """Identity providers choose by it: AES-GCM under RSA-OAEP, the strongest first; a signing key says nothing."""
+    root = etree.fromstring(build_sp_metadata(SERVICE_PROVIDER, signing=certificates, encryption=certificates[:1]))
+
+    methods = {
+        key.get("use"): [method.get("Algorithm") for method in key.findall(f"{MD}EncryptionMethod")]
+        for key in root.iter(f"{MD}KeyDescriptor")
+    }
+    assert methods["signing"] == []
+    assert [str(algorithm).partition("#")[2] for algorithm in methods["encryption"]] == [
+        "aes256-gcm",
+        "aes128-gcm",
+        "rsa-oaep",
+        "rsa-oaep-mgf1p",
+    ]
+
+
 def test_our_own_metadata_is_not_taken_for_an_identity_providers(certificates: list[str]) -> None:
     """The commonest mistake of the set-up, ours pasted where theirs belongs, is told as such."""
     ours = build_sp_metadata(SERVICE_PROVIDER, signing=certificates, encryption=[])
@@ -404,10 +421,10 @@ def test_an_entity_that_is_described_twice_is_refused(twin: str, entity_id: str 
 
 
 def test_a_long_list_is_cut_short() -> None:
-    """A whole federation's document names ten of its identity providers and counts the rest."""
+    """A whole federation's document names twenty of its identity providers and counts the rest."""
     xml = group(*(entity(entity_id=f"urn:idp:{number:02}") for number in range(25)))
 
-    assert refusal(xml).endswith("urn:idp:09 and 15 more")
+    assert refusal(xml).endswith("urn:idp:19 and 5 more")
 
 
 LINES = "&#10;WARNING all is well" + "x" * 5000

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from ..errors import Base64Invalid, CertificateUnusable
@@ -41,6 +42,12 @@ def read_certificate(text: str) -> PinnedKey:
     elif not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, _CURVES):
         raise CertificateUnusable("its key is neither RSA nor on the curve P-256, P-384 or P-521")
     return PinnedKey(key, certificate.public_bytes(Encoding.PEM).decode("ascii"), certificate.not_valid_after_utc)
+
+
+def fingerprint(key: PinnedKey) -> str:
+    """SHA-256 of its certificate, as admin pages show it: AB:CD:…"""
+    certificate = x509.load_pem_x509_certificate(key.certificate.encode())
+    return certificate.fingerprint(SHA256()).hex(":").upper()
 
 
 def _read_der(text: str) -> bytes:
