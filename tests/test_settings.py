@@ -9,7 +9,7 @@ import pickle
 import re
 import traceback
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -464,7 +464,7 @@ def test_every_problem_is_told_at_once() -> None:
         "connections[login].id: is the name of one of our own pages",
         "connections[new].organization: is missing",
         "connections[new].domains: is missing",
-        "connections[new].metadata_file: is missing, so no identity provider is named",
+        "connections[new].metadata_url: is missing, so no identity provider is named",
         "connections[3]: must be a table",
         "connections: 2 of them have the id 'globex'",
     ]
@@ -502,12 +502,38 @@ def test_an_error_lists_its_problems() -> None:
         ({"sp_entity_id": "urn:us"}, "sp_entity_id: "),
         ({"signing_key": "-----BEGIN PRIVATE KEY-----"}, "signing_certificate: is missing"),
         ({"encryption_certificate": "-----BEGIN CERTIFICATE-----"}, "encryption_key: is missing"),
+        ({"next_signing_certificate": "-----BEGIN CERTIFICATE-----"}, "next_signing_certificate: goes with signing_k"),
+        ({"older_encryption_keys": ["-----BEGIN PRIVATE KEY-----"]}, "older_encryption_keys: go with encryption_key"),
         ({"connections": [ACME, ACME | {"domains": ["b.example"]}]}, "connections: 2 of them have the id 'acme'"),
         ({"connections": [ACME, GLOBEX | {"domains": ["ACME.example"]}]}, "connections: the domain 'acme.example'"),
         ({"connections": [ACME, GLOBEX | {"domains": "any"}]}, "connections[globex].domains: "),
         ({"connections": [ACME | {"domains": "any"}], "mode": "domains"}, "connections[acme].domains: "),
         ({"connections": [ACME | {"hard_timeout": "8d"}]}, "connections[acme].absolute_timeout: "),
         ({"connections": [ACME | {"absolute_timeout": "7h"}]}, "connections[acme].absolute_timeout: "),
+        ({"connections": [ACME | {"acs_paths": ["/sso/acs"]}]}, "connections[acme].acs_paths: '/sso/acs' lies within"),
+        ({"connections": [ACME | {"acs_paths": ["/sso"]}]}, "connections[acme].acs_paths: '/sso' lies within"),
+        (
+            {"connections": [ACME | {"acs_paths": ["/sso/acme/acs"]}], "shared_acs": True},
+            "connections[acme].acs_paths: '/sso/acme/acs' lies within our own pages (/sso); list addresses from"
+            " before, or '/sso/acs'",
+        ),
+        (
+            {"connections": [ACME | {"acs_paths": ["/sso/globex/acs"]}, GLOBEX]},
+            "connections[acme].acs_paths: '/sso/globex/acs' lies within",
+        ),
+        ({"connections": [ACME | {"acs_paths": ["/a", "/a"]}]}, "connections[acme].acs_paths: lists '/a' twice"),
+        (
+            {"connections": [ACME | {"acs_paths": ["/sso/acme/acs", "/sso/acme/acs"]}]},
+            "connections[acme].acs_paths: lists '/sso/acme/acs' twice",
+        ),
+        (
+            {"connections": [ACME | {"acs_paths": ["/saml"]}, GLOBEX | {"acs_paths": ["/saml"]}]},
+            "connections[globex].acs_paths: '/saml' belongs to 'acme'",
+        ),
+        (
+            {"connections": [ACME | {"acs_paths": ["/login"]}], "local_login_url": "/login", "public": ["/login"]},
+            "connections[acme].acs_paths: '/login' is local_login_url",
+        ),
     ],
 )
 def test_contradictions_are_refused(values: dict[str, Any], problem: str) -> None:
@@ -529,6 +555,10 @@ def test_contradictions_are_refused(values: dict[str, Any], problem: str) -> Non
         {"local_login_url": "https://app.example.com/login", "base_url": "https://app.example.com/app"},
         {"shared_acs": True},
         {"shared_acs": True, "sp_entity_id": "urn:us"},
+        {"connections": [ACME | {"acs_paths": ["/saml/acs", "/saml/acs/"]}, GLOBEX | {"acs_paths": ["/saml/ACS"]}]},
+        {"connections": [ACME | {"acs_paths": ["/sso/acme/acs", "/saml/acs"]}]},
+        {"connections": [ACME | {"acs_paths": ["/sso/acs"]}, GLOBEX | {"acs_paths": ["/sso/acs"]}], "shared_acs": True},
+        {"connections": [ACME | {"sp_entity_id": "urn:us"}, GLOBEX | {"sp_entity_id": "urn:us"}]},
         {"connections": [ACME | {"domains": "any"}]},
         {"connections": [ACME | {"hard_timeout": "8d", "absolute_timeout": "9d"}]},
         {"connections": [ACME, GLOBEX], "mode": "domains"},
@@ -622,13 +652,23 @@ def test_an_identity_provider_is_named_in_one_of_three_ways(source: dict[str, An
         ({"domains": ["acme.example", "ACME.example"]}, "domains: lists a domain twice"),
         ({"excluded_users": ["it"]}, "excluded_users[0]: must be a plain e-mail address"),
         ({"excluded_users": "it@acme.example, it@sub.acme.example"}, "excluded_users[1]: is not of this connection's"),
-        ({"metadata": None}, "metadata_file: is missing, so no identity provider is named"),
+        ({"metadata": None}, "metadata_url: is missing, so no identity provider is named"),
         ({"metadata_file": "x.xml"}, "metadata_file: names the identity provider once more than metadata"),
-        ({"entity_id": "urn:idp"}, "metadata: names the identity provider once more than entity_id"),
+        ({"sso_url": "https://idp.example/"}, "metadata: names the identity provider once more than sso_url"),
+        ({"metadata_url": "https://idp.example/"}, "metadata_url: names the identity provider once more than metadata"),
         ({"metadata": None, "entity_id": "urn:idp"}, "sso_url: is missing; entity_id, sso_url and certificates"),
         ({"certificates": ["certs/ok.pem"]}, "certificates[0]: looks like the name of a file: paste the file's text"),
         ({"metadata": None, "metadata_fiel": "x.xml"}, "metadata_fiel: there is no such setting; did you mean meta"),
-        ({"metadata_url": "https://idp.example/", "metadata": None}, "metadata_url: is not supported yet; download"),
+        (
+            {"metadata_url": "https://u:p@idp.example/", "metadata": None},
+            "metadata_url: can't be used: the URL must not",
+        ),
+        ({"metadata": "one\ntwo"}, "metadata: is neither a URL, nor a file, nor metadata"),
+        ({"metadata_max_validity": "30d"}, "metadata_max_validity: is for metadata_url"),
+        (
+            {"metadata": "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"},
+            "metadata: holds a certificate; besides, there must be two lines",
+        ),
         ({"metadata": " "}, "metadata: must not be empty"),
         ({"sso_url": "javascript:alert(1)"}, "sso_url: must be an absolute URL"),
         ({"sso_url": "http://idp.acme.example/"}, "sso_url: must begin with https://"),
@@ -643,6 +683,25 @@ def test_an_identity_provider_is_named_in_one_of_three_ways(source: dict[str, An
         ({"attributes": {"email": ""}}, "attributes.email: must not be empty"),
         ({"attributes": "Email"}, "attributes: must be a table"),
         ({"name_id_format": "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"}, "name_id_format: is transient"),
+        (
+            {"signature_algorithm": "rsa-sha1"},
+            "signature_algorithm: must be 'rsa-sha256', 'rsa-sha384' or 'rsa-sha512'",
+        ),
+        ({"allowed_signature_algorithms": []}, "allowed_signature_algorithms: is empty"),
+        ({"allowed_signature_algorithms": ["rsa-sha1"]}, "allowed_signature_algorithms[0]: must be 'rsa-sha256', "),
+        *(
+            ({name: value}, f"{name}: must be a date, such as 2026-12-31")
+            for name in ("sha1_until", "skip_destination_until")
+            for value in ("soon", "2026-12-32", "2026-12-31T00:00:00", datetime(2026, 12, 31, tzinfo=UTC), 1, True)
+        ),
+        ({"sp_entity_id": "our app"}, "sp_entity_id: must be an entity id"),
+        ({"sp_entity_id": "u" * 1025}, "sp_entity_id: must be an entity id"),
+        ({"sp_entity_id": " "}, "sp_entity_id: must not be empty"),
+        ({"acs_paths": ["/"]}, "acs_paths[0]: must be a path of its own"),
+        ({"acs_paths": ["saml/acs"]}, 'acs_paths[0]: must begin with "/"'),
+        ({"acs_paths": ["/saml?acs"]}, "acs_paths[0]: must be a plain path"),
+        ({"acs_paths": ["/a", "/saml/../acs"]}, 'acs_paths[1]: must not hold "." or ".."'),
+        ({"acs_paths": ["/sämi"]}, "acs_paths[0]: must hold no letters beyond ASCII"),
         ({"organisation": "Acme"}, "organisation: there is no such setting; did you mean organization?"),
     ],
 )
@@ -684,6 +743,13 @@ def test_a_transient_name_id_needs_a_principal_id() -> None:
     connect(
         name_id_format="urn:oasis:names:tc:SAML:2.0:nameid-format:transient", attributes={"principal_id": "objectid"}
     )
+
+
+def test_a_day_is_a_date_of_toml_or_a_text() -> None:
+    """Both say the same."""
+    day = date(2026, 12, 31)
+    assert connect(sha1_until=day) == connect(sha1_until=" 2026-12-31 ")
+    assert connect(skip_destination_until="2026-12-31").skip_destination_until == day
 
 
 def test_waived_attributes_are_left_out() -> None:
@@ -777,6 +843,9 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
         database_url = "sqlite:///data/sso.db"
         signing_key = "keys/sp.pem"
         signing_certificate = "-----BEGIN CERTIFICATE-----"
+        encryption_key = "keys/sp.pem"
+        encryption_certificate = "-----BEGIN CERTIFICATE-----"
+        older_encryption_keys = ["keys/sp.pem", "-----BEGIN PRIVATE KEY-----"]
         [[connections]]
         id = "acme"
         organization = "Acme Inc"
@@ -791,6 +860,7 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
     assert settings.connections[0].attributes.email == "mail"
     assert settings.signing_key is not None
     assert settings.signing_certificate == "-----BEGIN CERTIFICATE-----"
+    assert [key.get_secret_value() for key in settings.older_encryption_keys] == ["-----BEGIN PRIVATE KEY-----"] * 2
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
 
+from .idp_source import ByHand, FromUrl, recognise
 from .setting_problems import MAKE_A_KEY
 from .setting_values import path_of_link, read_url
 
@@ -52,6 +53,11 @@ def problems_of(rules: Sequence[Callable[..., Problems]], values: Mapping[str, A
         names = inspect.signature(rule).parameters
         if all(name in values for name in names):
             yield from rule(**{name: values[name] for name in names})
+
+
+def own_acs_path(prefix: str, connection_id: str, *, shared_acs: bool) -> str:
+    """Where a connection's Responses go unless it has other addresses."""
+    return f"{prefix}/acs" if shared_acs else f"{prefix}/{connection_id}/acs"
 
 
 def is_below(path: str, *prefixes: str) -> bool:
@@ -155,6 +161,16 @@ def _shared_entity_id_is_shared(shared_acs: bool, sp_entity_id: str | None) -> P
         yield "sp_entity_id: is one entity id for all connections, which needs shared_acs = true"
 
 
+def _metadata_comes_by_https(base_url: str, connections: tuple[ConnectionSettings, ...]) -> Problems:
+    for connection in connections:
+        url = connection.source.url if isinstance(connection.source, FromUrl) else ""
+        if url.startswith("http://") and not (read_url(base_url).is_loopback and read_url(url).is_loopback):
+            yield (
+                f"connections[{connection.id}].metadata_url: must begin with https:// (http:// is for this very"
+                " machine, while base_url is on loopback)"
+            )
+
+
 def _timeouts_are_in_order(hard_timeout: timedelta, absolute_timeout: timedelta) -> Problems:
     if absolute_timeout < hard_timeout:
         yield "absolute_timeout: must not be shorter than hard_timeout"
@@ -168,6 +184,20 @@ def _encryption_key_has_its_certificate(
     encryption_key: SecretStr | None, encryption_certificate: str | None
 ) -> Problems:
     yield from _both_or_neither("encryption_key", encryption_key, "encryption_certificate", encryption_certificate)
+
+
+def _rollover_goes_with_its_key(
+    *,
+    signing_key: SecretStr | None,
+    next_signing_certificate: str | None,
+    encryption_key: SecretStr | None,
+    older_encryption_keys: tuple[SecretStr, ...],
+) -> Problems:
+    by_command = "a key that was made here is rolled over by `sso-middleware keys`"
+    if next_signing_certificate is not None and signing_key is None:
+        yield f"next_signing_certificate: goes with signing_key, which is not given; {by_command}"
+    if older_encryption_keys and encryption_key is None:
+        yield f"older_encryption_keys: go with encryption_key, which is not given; {by_command}"
 
 
 def _both_or_neither(name: str, value: object, other_name: str, other: object) -> Problems:
@@ -189,6 +219,34 @@ def _connections_are_distinct(connections: tuple[ConnectionSettings, ...]) -> Pr
                     " a domain belongs to one connection"
                 )
             owners.setdefault(domain, connection.id)
+
+
+def _acs_paths_are_their_own(
+    *,
+    prefix: str,
+    base_url: str,
+    local_login_url: str | None,
+    shared_acs: bool,
+    connections: tuple[ConnectionSettings, ...],
+) -> Problems:
+    owners: dict[str, str] = {}
+    for connection in connections:
+        where = f"connections[{connection.id}].acs_paths"
+        own = own_acs_path(prefix, connection.id, shared_acs=shared_acs)
+        # Its own may be listed: first, where our requests are to name it again.
+        further = [path for path in connection.acs_paths if path != own]
+        if len(connection.acs_paths) - len(further) > 1:
+            yield f"{where}: lists {own!r} twice; take one out"
+        for path in further:
+            if is_below(path, prefix):
+                yield f"{where}: {path!r} lies within our own pages ({prefix}); list addresses from before, or {own!r}"
+            if path == _path_below(base_url, local_login_url):
+                yield f"{where}: {path!r} is local_login_url, whose form would never arrive; change one of them"
+            if owners.get(path) == connection.id:
+                yield f"{where}: lists {path!r} twice; take one out"
+            elif path in owners:
+                yield f"{where}: {path!r} belongs to {owners[path]!r}; a path belongs to one connection"
+            owners.setdefault(path, connection.id)
 
 
 def _any_domain_is_alone(mode: str, connections: tuple[ConnectionSettings, ...]) -> Problems:
@@ -218,7 +276,10 @@ SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
     _timeouts_are_in_order,
     _signing_key_has_its_certificate,
     _encryption_key_has_its_certificate,
+    _rollover_goes_with_its_key,
     _connections_are_distinct,
+    _metadata_comes_by_https,
+    _acs_paths_are_their_own,
     _any_domain_is_alone,
     _connection_timeouts_are_in_order,
 )
@@ -251,28 +312,44 @@ def _names_its_identity_provider_once(
     sso_url: str | None,
     certificates: tuple[str, ...],
 ) -> Problems:
-    if metadata_url is not None:
-        yield "metadata_url: is not supported yet; download the metadata and name it as metadata_file for now"
-        return
-    by_hand = {"entity_id": entity_id, "sso_url": sso_url, "certificates": certificates}
+    by_hand = {"sso_url": sso_url, "certificates": certificates}
     given = [
         name
         for name, value in (
+            ("metadata_url", metadata_url),
             ("metadata_file", metadata_file),
             ("metadata", metadata),
-            ("entity_id", any(by_hand.values())),
+            *by_hand.items(),
         )
         if value
     ]
-    if not given:
+    metadata_given = [name for name in given if name not in by_hand]
+    if not given and entity_id is None:
         yield (
-            "metadata_file: is missing, so no identity provider is named; give it, or metadata, or entity_id with"
-            " sso_url and certificates"
+            "metadata_url: is missing, so no identity provider is named; give it, or metadata_file, or metadata, or"
+            " entity_id with sso_url and certificates"
         )
-    elif len(given) > 1:
+    elif metadata_given and len(given) > 1:
         yield f"{given[0]}: names the identity provider once more than {given[1]}; keep one of them"
-    elif missing := [name for name, value in by_hand.items() if not value and any(by_hand.values())]:
-        yield f"{missing[0]}: is missing; entity_id, sso_url and certificates go together"
+    elif not metadata_given:  # else entity_id alone says which one of many is meant
+        missing = [name for name, value in {"entity_id": entity_id, **by_hand}.items() if not value]
+        if missing:
+            yield f"{missing[0]}: is missing; entity_id, sso_url and certificates go together"
+
+
+def _signed_metadata_is_metadata(
+    *,
+    metadata_url: str | None,
+    metadata_max_validity: timedelta | None,
+    metadata_signing_certificates: tuple[str, ...],
+    sso_url: str | None,
+    metadata: str | None,
+) -> Problems:
+    source = None if metadata is None else recognise(metadata)
+    if metadata_signing_certificates and (sso_url is not None or isinstance(source, ByHand)):
+        yield "metadata_signing_certificates: are for metadata; what is given by hand carries no signature"
+    if metadata_max_validity is not None and metadata_url is None and not isinstance(source, FromUrl):
+        yield "metadata_max_validity: is for metadata_url, which is fetched again and again; leave it out"
 
 
 def _requires_an_email(required_attributes: tuple[str, ...]) -> Problems:
@@ -288,10 +365,17 @@ def _people_can_be_recognised(name_id_format: str | None, attributes: AttributeM
         )
 
 
+def _some_signature_is_allowed(allowed_signature_algorithms: tuple[str, ...]) -> Problems:
+    if not allowed_signature_algorithms:
+        yield "allowed_signature_algorithms: is empty, so nothing could be verified; leave it out to allow all we know"
+
+
 CONNECTION_RULES: tuple[Callable[..., Problems], ...] = (
     _has_domains,
     _excluded_users_are_its_own,
     _names_its_identity_provider_once,
+    _signed_metadata_is_metadata,
     _requires_an_email,
     _people_can_be_recognised,
+    _some_signature_is_allowed,
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError
+from .idp_source import is_path
 from .setting_problems import did_you_mean
 from .setting_values import is_pem, split_commas
 
@@ -20,7 +21,11 @@ PREFIX = "SSO_"
 CONFIG_VARIABLE = "SSO_CONFIG"
 DEFAULT_CONFIG = Path("sso.toml")
 
-_FILE_SETTINGS = ("signing_key", "signing_certificate", "encryption_key", "encryption_certificate", "metadata_file")
+_FILE_SETTINGS = (
+    *("signing_key", "signing_certificate", "next_signing_certificate"),
+    *("encryption_key", "encryption_certificate", "older_encryption_keys"),
+    "metadata_file",
+)
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)")
 
 
@@ -94,10 +99,14 @@ def _with_paths_from(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _anchored(folder: Path, name: str, value: Any) -> Any:
+    if isinstance(value, list) and name in _FILE_SETTINGS:
+        return [_anchored(folder, name, item) for item in value]
     if not isinstance(value, str):
         return value
     if name in _FILE_SETTINGS and value and not is_pem(value):
         return str(folder / value)
+    if name == "metadata" and is_path(value):
+        return str(folder / value.strip())
     if name == "database_url" and (match := _SQLITE_FILE.fullmatch(value)):
         # Else the app and the command line, started in two folders, would use two databases.
         return f"{match[1]}{folder / match[2]}{match[3]}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from .addresses import normalise_domain, read_email
 from .errors import EmailInvalid
+from .idp_source import read_metadata_url, recognise
 from .setting_problems import SeveralProblems
 from .web import Network
 
@@ -29,6 +30,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _NOT_IN_PATH = re.compile(r"[\x00-\x20\x7f\\%;?#\"<>]")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
+LONGEST_ENTITY_ID = 1024
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _CONNECTION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _OUR_PAGES = {
@@ -196,6 +198,47 @@ def _prefix(text: str) -> str:
     return stripped
 
 
+def _acs_path(text: str) -> str:
+    """Compared to the letter, a trailing slash included: it is part of the address that an identity provider knows."""
+    if _ascii_path(text) == "/":
+        raise ValueError("must be a path of its own, such as /saml/acs")
+    return text
+
+
+def _entity_id(text: str) -> str:
+    # SAML core 8.3.6: a URI of at most 1024 characters.
+    if any(character.isspace() for character in _one_line(text)) or len(text) > LONGEST_ENTITY_ID:
+        raise ValueError(f"must be an entity id: at most {LONGEST_ENTITY_ID} characters, none of them a space")
+    return text
+
+
+def _date(value: object) -> date:
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value.strip())
+        except ValueError:
+            value = None
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise ValueError("must be a date, such as 2026-12-31")
+    return value
+
+
+def _metadata_text(text: str) -> str:
+    recognise(text)
+    return text
+
+
+def _allowed_host(text: str) -> Network | str:
+    """A network or an address, else a name as it is looked up."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    if "/" in text or text.startswith("*"):
+        raise ValueError("must be a host name without wildcards, an IP address, or a network such as 10.1.0.0/16")
+    return _read_host_name(text)[0]
+
+
 def _network(value: object) -> Network:
     if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
         return value
@@ -334,9 +377,15 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Timeout = Annotated[Duration, AfterValidator(_positive)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 SsoUrl = Annotated[str, AfterValidator(_sso_url)]
+MetadataUrl = Annotated[str, AfterValidator(read_metadata_url)]
+MetadataText = Annotated[str, AfterValidator(_metadata_text)]
+AllowedHost = Annotated[Network | str, BeforeValidator(_allowed_host)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Link = Annotated[str, AfterValidator(_link)]
 PathPrefix = Annotated[str, AfterValidator(_path)]
+AcsPath = Annotated[str, AfterValidator(_acs_path)]
+EntityId = Annotated[str, AfterValidator(_entity_id)]
+Day = Annotated[date, BeforeValidator(_date)]
 PagesPrefix = Annotated[str, AfterValidator(_prefix)]
 TrustedNetwork = Annotated[Network, BeforeValidator(_network)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]

@@ -26,21 +26,33 @@ from pydantic import (
 )
 
 from .errors import ConfigurationError
-from .saml.parties import Encryption, Signed
+from .idp_source import ByHand, FromFile, FromUrl, Source, recognise
+from .saml.parties import (
+    SIGNATURE_ALGORITHM_NAMES,
+    Encryption,
+    OurSignatureAlgorithm,
+    SignatureAlgorithmName,
+    Signed,
+)
 from .setting_problems import SeveralProblems, misspelt, problems_in
 from .setting_rules import CONNECTION_RULES, SETTINGS_RULES, problems_of
 from .setting_sources import CONFIG_VARIABLE, config_path, no_config, read_environment, read_toml
 from .setting_values import (
+    AcsPath,
+    AllowedHost,
     BaseUrl,
     Certificate,
     ConnectionId,
     DatabaseUrl,
+    Day,
     Domains,
     Duration,
+    EntityId,
     ExcludedUsers,
     HeaderName,
-    Lines,
     Link,
+    MetadataText,
+    MetadataUrl,
     Name,
     Origin,
     PagesPrefix,
@@ -130,11 +142,16 @@ class ConnectionSettings(_Checked):
     enabled: bool = True
 
     metadata_file: Path | None = None
-    metadata: Lines | None = Field(default=None, repr=False)
-    """The XML itself."""
-    metadata_url: Text | None = None
-    """Not supported yet; refused in words that say so."""
+    metadata: MetadataText | None = Field(default=None, repr=False)
+    """The XML itself; or else a URL, a file, or entity id, URL and certificate on lines of their own."""
+    metadata_url: MetadataUrl | None = None
+    """Fetched, and fetched again, by housekeeping: never by a request, and never at start."""
+    metadata_signing_certificates: tuple[Certificate, ...] = Field(default=(), repr=False)
+    """Given: metadata that none of them signed is refused (a federation's)."""
+    metadata_max_validity: Annotated[Timeout | None, at_most("365d")] = None
+    """Given: fetched metadata whose validUntil is missing or further ahead waits for approval."""
     entity_id: Text | None = None
+    """By hand; or which one of many in the metadata is meant."""
     sso_url: SsoUrl | None = None
     certificates: tuple[Certificate, ...] = Field(default=(), repr=False)
 
@@ -144,6 +161,18 @@ class ConnectionSettings(_Checked):
     idp_initiated: IdpInitiated = "restart"
     signed: Signed = "either"
     encryption: Encryption = "off"
+    signature_algorithm: OurSignatureAlgorithm = "rsa-sha256"
+    """What we sign our requests with."""
+    allowed_signature_algorithms: tuple[SignatureAlgorithmName, ...] = SIGNATURE_ALGORITHM_NAMES
+    """What the identity provider may sign with."""
+    sha1_until: Day | None = None
+    """Until that day (00:00 UTC) SHA-1 signatures are accepted too, each with a warning. At most 90 days ahead."""
+    skip_destination_until: Day | None = None
+    """Until that day a Response's Destination is not compared. At most 7 days ahead; Recipient and Audience are."""
+    sp_entity_id: EntityId | None = None
+    """Our entity id for this connection, where its identity provider knows another."""
+    acs_paths: tuple[AcsPath, ...] = ()
+    """Further paths below the mount that take its Responses. The first is the one that our requests name."""
     attributes: AttributeMap = AttributeMap()
     required_attributes: tuple[RequiredAttribute, ...] = ("email", "first_name", "last_name")
     """Leave a name out to waive it; the e-mail address can't be."""
@@ -153,6 +182,17 @@ class ConnectionSettings(_Checked):
     """Only these AuthnContextClassRef are accepted (a second factor, say); it is not asked for. Empty: any."""
     name_id_format: Text | None = None
     """What to ask for; None leaves it to the identity provider."""
+
+    @property
+    def source(self) -> Source:
+        """How its identity provider is named."""
+        if self.metadata_url is not None:
+            return FromUrl(self.metadata_url)
+        if self.metadata_file is not None:
+            return FromFile(self.metadata_file)
+        if self.metadata is not None:
+            return recognise(self.metadata)
+        return ByHand(self.entity_id or "", self.sso_url or "", self.certificates)
 
     @property
     def named_domains(self) -> tuple[str, ...]:
@@ -205,6 +245,10 @@ class Settings(_Checked):
     login_timeout: Annotated[Timeout, at_most("1h")] = timedelta(minutes=15)
     """How long we wait for the identity provider's answer."""
 
+    sign_ins_per_minute: Annotated[int, Field(ge=10, le=100_000)] = 1200
+    """That one client address may begin; a tenth of that may go wrong. Thousands can share one address."""
+    metadata_hosts_allowed: tuple[AllowedHost, ...] = ()
+    """Names and networks of one's own that a metadata_url may lead to, besides the public internet."""
     trusted_proxies: tuple[TrustedNetwork, ...] = ()
     """Whose X-Forwarded-For is believed, for limits and events; never for our URLs."""
     allowed_origins: tuple[Origin, ...] = ()
@@ -222,8 +266,12 @@ class Settings(_Checked):
     signing_key: SecretPem | None = None
     """PEM, or a PEM file. Without it a key is made at first use and kept, sealed."""
     signing_certificate: Pem | None = Field(default=None, repr=False)
+    next_signing_certificate: Pem | None = Field(default=None, repr=False)
+    """Published beside the current one, before its key becomes `signing_key`."""
     encryption_key: SecretPem | None = None
     encryption_certificate: Pem | None = Field(default=None, repr=False)
+    older_encryption_keys: tuple[SecretPem, ...] = ()
+    """Still decrypt, for identity providers that have not read our new metadata."""
 
     @field_validator("connections", mode="before")
     @classmethod
