@@ -1,5 +1,8 @@
 """The browser binding: a login ends in the browser in which it began (RPL-010, login CSRF).
 
+Also the mark of a browser that has signed in here before, by which the limiter tells it from a flood
+that comes from the same address.
+
 Each browser carries a random id in a cookie. Two tabs that start at once in a fresh browser would
 overwrite each other's id; so each new id has a cookie name of its own, and every one of them counts.
 """
@@ -10,12 +13,15 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
+from ..errors import InvalidToken
 from ..tokens import hash_token, new_token
 from ..web import Cookie, Request
 from .site import Site
 
 KIND = "browser"
 _LIFETIME_SECONDS = 24 * 3600
+KNOWN = "known"
+_KNOWN_SECONDS = 90 * 24 * 3600
 _MOST = 4
 _SUFFIX = re.compile(r"[0-9a-f]{6}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -66,3 +72,17 @@ def is_bound(site: Site, request: Request, binding: str) -> str | None:
     """The binding itself if one of this browser's ids matches it, else None."""
     hashes = (hash_token(id) for id in ids_of(site, request).values())
     return next((h for h in hashes if secrets.compare_digest(h, binding)), None)
+
+
+def known_browser(site: Site, request: Request) -> str | None:
+    """Which of those that have signed in here before this is. It says nothing of who did, or may."""
+    try:
+        return site.tokens.verify(KNOWN, request.cookie(site.cookie_name(KNOWN)) or "")
+    except InvalidToken:
+        return None
+
+
+def known_cookie(site: Site, request: Request) -> Cookie:
+    """Mark this browser, or keep its mark."""
+    mark = known_browser(site, request) or hash_token(new_token())
+    return site.cookie(KNOWN, site.tokens.sign(KNOWN, mark), seconds=_KNOWN_SECONDS)

@@ -20,7 +20,8 @@ from ..errors import (
 from ..saml.assertion import Assertion
 from ..stores.records import PendingLogin
 from ..web import Cookie, Reply, Request, see_other
-from .browsers import is_bound
+from .browsers import is_bound, known_cookie
+from .explaining import explained_by
 from .forms import csrf_token, read_own_form, refuse_frames
 from .login import leave
 from .logout import SIGNED_OUT
@@ -124,7 +125,8 @@ async def _take_unsolicited(site: Site, call: Call, handle: Handle) -> SignedIn:
 def _signed_in(site: Site, pending: PendingLogin) -> SignedIn:
     outcome = open_outcome(site, pending.outcome)
     if isinstance(outcome, Failed):
-        raise IdentityProviderFailure(f"the identity provider's status is {outcome.status}")
+        with explained_by(site, outcome):
+            raise IdentityProviderFailure(f"the identity provider's status is {outcome.status}")
     return outcome
 
 
@@ -144,9 +146,10 @@ def _was_restarted(site: Site, request: Request, connection: Connection) -> bool
 async def _sign_in(
     site: Site, request: Request, call: Call, connection: Connection, assertion: Assertion, return_to: str
 ) -> Reply:
-    identity = read_identity(assertion, connection)
-    user_id = await call(site.store.get_link, connection.id, identity.key)
-    principal = await provision(site, call, replace(identity, user_id=user_id))
+    with about(connection.id, known_person=True), explained_by(site, assertion):
+        identity = read_identity(assertion, connection)
+        user_id = await call(site.store.get_link, connection.id, identity.key)
+        principal = await provision(site, call, replace(identity, user_id=user_id))
     cookie = await open_session(site, request, call, connection, assertion, principal)
     await report(
         site,
@@ -157,4 +160,10 @@ async def _sign_in(
         email=principal.email,
         detail={"assertion": assertion.id},  # not the host's user id, which may be the e-mail: details are logged
     )
-    return see_other(site.app_url(return_to), cookie, site.no_cookie(RESTARTED), site.no_cookie(SIGNED_OUT))
+    return see_other(
+        site.app_url(return_to),
+        cookie,
+        known_cookie(site, request),
+        site.no_cookie(RESTARTED),
+        site.no_cookie(SIGNED_OUT),
+    )

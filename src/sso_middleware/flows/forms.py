@@ -12,7 +12,9 @@ from .site import Site
 
 CSRF_FIELD = "csrf_token"
 _LIMIT = 16 * 1024
+_OTHER_SITES = {"cross-site", "same-site"}
 _FRAMES = {"iframe", "frame", "embed", "object", "fencedframe"}
+_SUBRESOURCES = {"cors", "no-cors"}
 
 
 def csrf_token(site: Site, binding: str) -> str:
@@ -25,6 +27,8 @@ async def read_own_form(site: Site, request: Request, call: Call, bindings: Iter
     # A host page with `Referrer-Policy: no-referrer` posts with `Origin: null`; the token tells those.
     if request.headers.get("Origin", "null") not in ("null", site.settings.origin):
         raise CsrfMismatch(f"the form came from another origin than {site.settings.origin}")
+    if request.headers.get("Sec-Fetch-Site", "").lower() in _OTHER_SITES:
+        raise CsrfMismatch("the form came from another site")
     form = read_form(request, await call(request.read_body, _LIMIT))
     try:
         bound_to = site.tokens.verify("csrf", form.get(CSRF_FIELD, ""))
@@ -36,6 +40,9 @@ async def read_own_form(site: Site, request: Request, call: Call, bindings: Iter
 
 
 def refuse_frames(request: Request) -> None:
-    """Signing in never happens inside a frame."""
+    """Signing in never happens inside a frame, nor for a picture or a script: those are not the person's doing."""
     if request.headers.get("Sec-Fetch-Dest", "").lower() in _FRAMES:
         raise FramedRequest("the request came from inside a frame")
+    # The mode, not the destination: of a page that a service worker fetches, that is empty.
+    if request.headers.get("Sec-Fetch-Mode", "").lower() in _SUBRESOURCES:
+        raise FramedRequest("the request came from a script, or for a part of a page")

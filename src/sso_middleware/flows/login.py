@@ -14,9 +14,11 @@ from ..stores.records import LoginPurpose, LoginRequest
 from ..tokens import new_saml_id, new_token
 from ..web import Reply, Request, see_other
 from .browsers import Browser, recognise
-from .forms import csrf_token, read_own_form
+from .forms import csrf_token, read_own_form, refuse_frames
+from .limits import check, count, misses, sign_ins
 from .logout import has_signed_out, signed_out_page
 from .paths import read_return_to
+from .reporting import about
 from .sessions import find_session
 from .site import Site
 
@@ -39,12 +41,15 @@ async def show_login(site: Site, request: Request, call: Call) -> Reply:
     connection = _connection_asked_for(site, request)
     if connection is not None:
         purpose: LoginPurpose = "login" if request.query_value("fresh") is None else "fresh"
+        await _count_sign_in(site, request, call)
         return await leave(site, request, call, connection, return_to=return_to, purpose=purpose)
     return _login_page(site, recognise(site, request), return_to=return_to)
 
 
 async def find_connection(site: Site, request: Request, call: Call) -> Reply:
     """POST login: the e-mail's domain finds the connection."""
+    missed = misses(site, request)
+    check(site, missed)
     browser = recognise(site, request)
     form = await read_own_form(site, request, call, (browser.id, *browser.others))
     return_to = read_return_to(form.get("return_to"))
@@ -55,8 +60,17 @@ async def find_connection(site: Site, request: Request, call: Call) -> Reply:
         return _login_page(site, browser, return_to=return_to, email=typed, problem=INVALID_ADDRESS)
     connection = site.connections.of_domain(email.domain)
     if connection is None or email.address in connection.excluded_users:
+        await count(site, request, call, missed)
         return _login_page(site, browser, return_to=return_to, email=typed, problem=UNKNOWN_ADDRESS)
+    await _count_sign_in(site, request, call)
     return await leave(site, request, call, connection, return_to=return_to)
+
+
+async def _count_sign_in(site: Site, request: Request, call: Call) -> None:
+    refuse_frames(request)  # before it is counted: see the ACS
+    begun = sign_ins(site, request)
+    check(site, begun)
+    await count(site, request, call, begun)
 
 
 async def leave(
@@ -69,6 +83,8 @@ async def leave(
     """
     now = site.now()
     browser = recognise(site, request)
+    with about(connection.id, return_to=return_to):
+        identity_provider = (await site.directory.latest(connection, call)).trust.identity_provider
     login_request = LoginRequest(
         id=new_saml_id(),
         connection_id=connection.id,
@@ -78,13 +94,13 @@ async def leave(
         issued_at=now,
         expires_at=now + site.settings.login_timeout,
     )
-    key = await call(site.own_keys.get, "signing", now)
+    key = await call(site.own_keys.signing_key, connection.signature_algorithm, now)
     # Through `call` although it touches nothing: pysaml2 takes a second to import, the first time.
     message: Outgoing = await call(
         build_authn_request,
         request_id=login_request.id,
         service_provider=connection.service_provider,
-        identity_provider=connection.trust.identity_provider,
+        identity_provider=identity_provider,
         key=key,
         relay_state=new_token(),
         issued_at=now,

@@ -31,6 +31,8 @@ class Failed:
     """The identity provider said no; believed, since a failure needs no proof."""
 
     status: str
+    message: str = field(default="", repr=False)
+    """The identity provider's own words, printable and short: for the admin only."""
 
 
 Outcome = SignedIn | Failed
@@ -38,7 +40,7 @@ Outcome = SignedIn | Failed
 
 def seal_outcome(site: Site, outcome: Outcome) -> bytes:
     if isinstance(outcome, Failed):
-        record = {"failed": outcome.status}
+        record = {"failed": outcome.status, "message": outcome.message}
     else:
         assertion = base64.b64encode(dump_assertion(outcome.assertion)).decode()
         record = {"assertion": assertion, "return_to": outcome.return_to}
@@ -48,7 +50,7 @@ def seal_outcome(site: Site, outcome: Outcome) -> bytes:
 def open_outcome(site: Site, sealed: bytes) -> Outcome:
     record = json.loads(site.sealer.open(sealed, _PURPOSE))
     if "failed" in record:
-        return Failed(record["failed"])
+        return Failed(record["failed"], record.get("message", ""))
     return SignedIn(load_assertion(base64.b64decode(record["assertion"])), record["return_to"])
 
 

@@ -6,8 +6,12 @@ came out waits, sealed, until the same browser asks for `finish`.
 
 from __future__ import annotations
 
+import base64
+import re
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from ..calling import Call
 from ..connections import Connection
@@ -16,15 +20,22 @@ from ..errors import (
     ConnectionDisabled,
     ConnectionMismatch,
     LoginRequestUnknown,
+    SignatureInvalid,
+    SSOError,
     UnknownConnection,
     UnsolicitedRefused,
 )
+from ..saml.assertion import Assertion
+from ..saml.explaining.wording import clean
 from ..saml.parsing import Envelope, Message, read_message
-from ..saml.parties import Expected, Trust
+from ..saml.parties import Expected, ServiceProvider, Trust
 from ..saml.response import check_failure, verify_response
 from ..stores.records import LoginRequest, PendingLogin
 from ..web import Reply, Request, read_form, see_other
+from .dated_exceptions import tell_of_use, verify_strictly_first
+from .explaining import Received, expected_of
 from .forms import refuse_frames
+from .limits import Bucket, check, count, is_full, refused_answers, refused_responses
 from .outcome import Failed, Outcome, SignedIn, new_handle, seal_outcome
 from .paths import read_own_url, read_return_to
 from .reporting import about
@@ -33,24 +44,83 @@ from .site import Site
 # 256 KiB of SAMLResponse may grow threefold by percent-encoding; then comes RelayState.
 BODY_LIMIT = 3 * 256 * 1024 + 4096
 FINISH_WITHIN = timedelta(seconds=60)
+_PERHAPS_NEW = "; the identity provider may have changed its certificate: we look at its metadata again soon"
+
+_GLANCE = 16 * 1024  # characters: where the start tag of an honest Response is
+_IN_RESPONSE_TO = re.compile(rb"""\sInResponseTo\s*=\s*["'](_[0-9a-f]{40})["']""")  # as `new_saml_id` makes them
 
 
 async def receive_response(site: Site, request: Request, call: Call, connection_id: str | None) -> Reply:
-    """POST acs. `connection_id` is None at the shared ACS. The reply only leads to `finish`."""
-    refuse_frames(request)
+    """POST acs. `connection_id` is None at the shared ACS. The reply only leads to `finish`.
+
+    Refusals are counted against whoever posted; what is accepted never is.
+    """
+    refuse_frames(request)  # not counted: another site's page can have its visitors' browsers ask for anything
+    refused = refused_responses(site, request)
+    try:
+        form = await _read_form(request, call)
+        if is_full(site, refused):
+            refused = await _answered_in(site, call, form["SAMLResponse"]) or refused
+            check(site, refused)
+        return await _receive(site, request, call, form, connection_id)
+    except SSOError as error:
+        if error.status < 500:  # what is our own fault is nobody's attempt
+            await count(site, request, call, refused)
+        raise
+
+
+async def _answered_in(site: Site, call: Call, saml_response: str) -> Bucket | None:
+    """The bucket of the login request that this message seems to answer, if we wait on that.
+
+    So a flood does not lock out those who share its address. Only a glance at bytes that nobody has
+    verified: it can lead to a refusal, or to the gate and all that comes after it, never past them.
+    """
+    id = _seems_to_answer(saml_response)
+    if id is None or await call(site.store.get_login_request, id, site.now()) is None:
+        return None
+    return refused_answers(id)
+
+
+def _seems_to_answer(saml_response: str) -> str | None:
+    start = re.sub(r"\s+", "", saml_response[:_GLANCE])
+    try:
+        xml = base64.b64decode(start[: len(start) // 4 * 4])
+    except ValueError:
+        return None
+    found = _IN_RESPONSE_TO.search(xml)
+    return found[1].decode() if found else None
+
+
+async def _read_form(request: Request, call: Call) -> dict[str, str]:
     form = read_form(request, await call(request.read_body, BODY_LIMIT))
     if "SAMLResponse" not in form or "SAMLRequest" in form:
         raise BadRequest("the form must hold SAMLResponse, and no SAMLRequest")
-    message = read_message(form["SAMLResponse"])
-    login_request = await _login_request_of(site, call, message.envelope)
-    connection = _connection_of(site, connection_id, login_request, message.envelope)
-    with about(connection.id):
-        outcome = await _verify(site, call, message, connection, login_request, form.get("RelayState"))
-        return await _wait_for_finish(site, call, connection, login_request, outcome)
+    return form
+
+
+async def _receive(
+    site: Site, request: Request, call: Call, form: Mapping[str, str], connection_id: str | None
+) -> Reply:
+    await site.directory.look(call)
+    received = Received(form["SAMLResponse"], site.app_url(request.path), site.connections.get(connection_id or ""))
+    with received.explained(site):
+        message = read_message(form["SAMLResponse"])
+        received.is_request_known = True
+        received.login_request = login_request = await _login_request_of(site, call, message.envelope)
+        received.connection = connection = _connection_of(site, connection_id, login_request, message.envelope)
+        with about(connection.id):
+            try:
+                outcome = await _verify(site, request, call, message, connection, login_request, form.get("RelayState"))
+            except SignatureInvalid as error:
+                if await site.directory.fetch_soon(connection.id, call):
+                    error.detail += _PERHAPS_NEW
+                raise
+            return await _wait_for_finish(site, call, connection, login_request, outcome)
 
 
 async def _verify(
     site: Site,
+    request: Request,
     call: Call,
     message: Message,
     connection: Connection,
@@ -58,20 +128,45 @@ async def _verify(
     relay_state: str | None,
 ) -> Outcome:
     """Verify the message, and claim its assertion: nobody else can use it from then on."""
+    # Of all our addresses the one that it was posted to: Destination and Recipient must name that and no other.
+    us = replace(connection.service_provider, acs_url=site.app_url(request.path))
     trust = await _trust_of(site, call, connection)
     if not message.envelope.succeeded:
-        return _read_failure(site, message, connection, trust, login_request)
-    assertion = verify_response(
-        message,
-        trust=trust,
-        service_provider=connection.service_provider,
-        expected=_expected(login_request),
-        now=site.now(),
+        return await _take_failure(site, request, call, message, connection, trust, us, login_request)
+    verify = partial(
+        _verify_response, message, service_provider=us, expected=expected_of(login_request), now=site.now()
     )
+    assertion, used = verify_strictly_first(trust, verify)
     if login_request is None and connection.idp_initiated == "off":
         raise UnsolicitedRefused(f"idp_initiated of connection {connection.id!r} is off")
     await call(site.store.claim_assertion, connection.id, assertion.id, assertion.valid_until)
+    await tell_of_use(site, request, call, connection, used)
     return SignedIn(assertion, _return_to_of(site, relay_state))
+
+
+async def _take_failure(
+    site: Site,
+    request: Request,
+    call: Call,
+    message: Message,
+    connection: Connection,
+    trust: Trust,
+    us: ServiceProvider,
+    login_request: LoginRequest | None,
+) -> Failed:
+    """A failure needs no signature to be one, but it must answer an outstanding request of ours.
+
+    So whoever has begun to sign in can make any number of them: of each request a few are kept.
+    """
+    if login_request is None:
+        raise UnsolicitedRefused("a failure that answers no request of ours")
+    answers = refused_answers(login_request.id)
+    check(site, answers)
+    read = partial(_read_failure, message, service_provider=us, expected=expected_of(login_request), now=site.now())
+    failed, used = verify_strictly_first(trust, read)
+    await count(site, request, call, answers)
+    await tell_of_use(site, request, call, connection, used)
+    return failed
 
 
 async def _login_request_of(site: Site, call: Call, envelope: Envelope) -> LoginRequest | None:
@@ -116,23 +211,18 @@ async def _trust_of(site: Site, call: Call, connection: Connection) -> Trust:
     return replace(connection.trust, decryption_keys=tuple(keys))
 
 
-def _expected(login_request: LoginRequest | None) -> Expected | None:
-    if login_request is None:
-        return None
-    return Expected(login_request.id, login_request.issued_at, force_authn=login_request.purpose == "fresh")
+def _verify_response(
+    message: Message, trust: Trust, *, service_provider: ServiceProvider, expected: Expected | None, now: datetime
+) -> Assertion:
+    return verify_response(message, trust=trust, service_provider=service_provider, expected=expected, now=now)
 
 
 def _read_failure(
-    site: Site, message: Message, connection: Connection, trust: Trust, login_request: LoginRequest | None
+    message: Message, trust: Trust, *, service_provider: ServiceProvider, expected: Expected | None, now: datetime
 ) -> Failed:
-    """A failure needs no signature to be one, but it must answer an outstanding request of ours."""
-    expected = _expected(login_request)
-    if expected is None:
-        raise UnsolicitedRefused("a failure that answers no request of ours")
-    status = check_failure(
-        message, trust=trust, service_provider=connection.service_provider, expected=expected, now=site.now()
-    )
-    return Failed(" / ".join(code for code in (status.code, status.sub_code) if code))
+    status = check_failure(message, trust=trust, service_provider=service_provider, expected=expected, now=now)
+    codes = (clean(code) for code in (status.code, status.sub_code) if code)
+    return Failed(" / ".join(codes), clean(status.message or ""))
 
 
 def _return_to_of(site: Site, relay_state: str | None) -> str:

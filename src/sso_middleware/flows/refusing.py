@@ -17,10 +17,13 @@ from ..errors import (
     ProvisioningRejected,
     SSOError,
     StoreError,
+    TooManyAttempts,
 )
 from ..tokens import new_reference
 from ..web import Reply, Request, json_reply
+from .explaining import explanation_of
 from .gate import PROBLEM, kind_of
+from .limits import is_told_in_full
 from .reporting import report, stack_of
 from .sessions import find_session
 from .site import Site
@@ -48,35 +51,42 @@ def wrap(error: Exception) -> SSOError:
 
 
 async def refuse(site: Site, request: Request, call: Call, error: SSOError) -> Reply:
-    """The refusal, recorded under the reference that the person sees."""
-    reference = new_reference()
-    await report(
-        site,
-        request,
-        call,
-        error.code,
-        connection_id=error.connection_id,
-        reference=reference,
-        detail={"why": error.detail, "path": request.path},
-    )
+    """The refusal, recorded under the reference that the person sees.
+
+    In a flood most are only counted: they get no reference, since it would lead to nothing.
+    """
+    reference = new_reference() if await is_told_in_full(site, call, error) else None
+    if reference is not None:
+        await report(
+            site,
+            request,
+            call,
+            error.code,
+            connection_id=error.connection_id,
+            reference=reference,
+            detail={"why": error.detail, "path": request.path},
+            explanation=explanation_of(site, error),
+        )
     reply = await _answer(site, request, call, error, reference)
     if isinstance(error, HostSessionOfAnother):
         reply = reply.with_headers(error.headers)
     if isinstance(error, MethodNotAllowed):
         reply = reply.with_headers([("Allow", ", ".join(error.allowed))])
+    if isinstance(error, TooManyAttempts):
+        reply = reply.with_headers([("Retry-After", str(error.seconds))])
     if isinstance(error, StoreError) or error.status == 503:
         reply = reply.with_headers([("Retry-After", "5")])
     return reply
 
 
-async def _answer(site: Site, request: Request, call: Call, error: SSOError, reference: str) -> Reply:
+async def _answer(site: Site, request: Request, call: Call, error: SSOError, reference: str | None) -> Reply:
     if kind_of(request) in ("script", "websocket"):
         problem = {
             "type": "about:blank",
             "title": error.sentence,
             "status": error.status,
             "code": error.code,
-            "reference": reference,
+            **({"reference": reference} if reference else {}),
         }
         return json_reply(error.status, problem, media_type=PROBLEM)
     if isinstance(error, _MAYBE_SIGNED_IN):
@@ -84,7 +94,7 @@ async def _answer(site: Site, request: Request, call: Call, error: SSOError, ref
             return _signed_in_page(site, error, reference)
         if request.method == "POST":
             # Our cookies don't come with a post from another site: look again from our own page.
-            about = site.tokens.sign("refused", f"{error.code} {reference}")
+            about = site.tokens.sign("refused", f"{error.code} {reference or ''}")
             return _refused_page(site, error, reference, look_again=site.page_url("refused", about=about))
     return _refused_page(site, error, reference)
 
@@ -102,7 +112,7 @@ async def show_refused(site: Site, request: Request, call: Call) -> Reply:
     return _refused_page(site, error, reference)
 
 
-def _refused_page(site: Site, error: SSOError, reference: str, *, look_again: str | None = None) -> Reply:
+def _refused_page(site: Site, error: SSOError, reference: str | None, *, look_again: str | None = None) -> Reply:
     is_ours_to_mend = isinstance(error, PageNotFound | HostSessionOfAnother)  # then no sign-in would help
     return site.pages.reply(
         "refused",
@@ -124,7 +134,7 @@ def _try_again_url(site: Site, error: SSOError) -> str:
     return site.page_url("login", return_to=error.return_to, again="1", **connection, **fresh)
 
 
-def _signed_in_page(site: Site, error: SSOError, reference: str) -> Reply:
+def _signed_in_page(site: Site, error: SSOError, reference: str | None) -> Reply:
     return site.pages.reply(
         "signed_in",
         status=error.status,

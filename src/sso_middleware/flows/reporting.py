@@ -9,12 +9,15 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import ParamSpec, TypeVar
 
 from ..calling import Call
 from ..errors import HookFailed, SSOError, StoreError
-from ..events import Event
+from ..events import EXPLANATION, Event
 from ..web import Request
+from .counting import Untold
 from .site import Site
 
 P = ParamSpec("P")
@@ -36,14 +39,18 @@ async def ask_host(call: Call, hook: Callable[P, Awaitable[T] | T], *args: P.arg
 
 
 @contextmanager
-def about(connection_id: str | None, *, return_to: str = "/") -> Iterator[None]:
-    """Note on an error that passes which connection it is about, and where the person was going."""
+def about(connection_id: str | None, *, return_to: str = "/", known_person: bool = False) -> Iterator[None]:
+    """Note on an error that passes which connection it is about, and where the person was going.
+
+    `known_person`: the identity provider has vouched for them by then.
+    """
     try:
         yield
     except SSOError as error:
         error.connection_id = error.connection_id or connection_id
         if error.return_to == "/":
             error.return_to = return_to
+        error.met_known_person = error.met_known_person or known_person
         raise
 
 
@@ -56,12 +63,22 @@ async def report(
     connection_id: str | None = None,
     reference: str | None = None,
     email: str | None = None,
+    is_trouble: bool = False,
     detail: Mapping[str, str] | None = None,
+    explanation: str = "",
 ) -> None:
-    """Record an event. A store or a hook that fails here is logged, and the request goes on."""
+    """Record an event, and before it the refusals that were only counted until now.
+
+    `explanation` (see flows/explaining.py) is for the table and the host's hook; the log has the rest.
+
+    A store or a hook that fails here is logged, and the request goes on.
+    """
+    now = site.now()
+    for untold in site.counters.take_untold(now):
+        await record(site, call, _summary_of(untold, now), logging.WARNING)
     event = Event(
         code=code,
-        at=site.now(),
+        at=now,
         connection_id=connection_id and connection_id[:_LONGEST],
         reference=reference,
         client=request.client,
@@ -69,17 +86,38 @@ async def report(
         detail={name: value[:_LONGEST] for name, value in (detail or {}).items()},
     )
     # What is refused is seen without any set-up of the log: Python prints warnings by itself.
-    log.log(logging.WARNING if reference else logging.INFO, "%r", event)
+    await record(site, call, event, logging.WARNING if reference or is_trouble else logging.INFO, explanation)
+
+
+def _summary_of(untold: Untold, now: datetime) -> Event:
+    codes = sorted(untold.codes.items(), key=lambda item: -item[1])
+    return Event(
+        code="refusals_counted",
+        at=now,
+        connection_id=untold.connection_id,
+        detail={
+            "number": str(untold.number),
+            "since": untold.since.isoformat(timespec="seconds"),
+            "codes": ", ".join(f"{code} {number}" for code, number in codes)[:_LONGEST],
+        },
+    )
+
+
+async def record(site: Site, call: Call, event: Event, level: int, explanation: str = "") -> None:
+    """Log it, keep it, tell the host. Nothing that fails here stops whoever calls."""
+    log.log(level, "%r", event)
+    if explanation:
+        event = replace(event, detail={**event.detail, EXPLANATION: explanation})
     try:
         await call(site.store.add_event, event)
     except Exception as error:  # a refusal stays one, whatever a store raises
         log.error(
-            "event %s not stored: %s", code, error.code if isinstance(error, StoreError) else type(error).__name__
+            "event %s not stored: %s", event.code, error.code if isinstance(error, StoreError) else type(error).__name__
         )
     try:
         await ask_host(call, site.hooks.on_event, event)
     except HookFailed:
-        log.error("event %s did not reach the host's hook", code)
+        log.error("event %s did not reach the host's hook", event.code)
 
 
 def stack_of(error: BaseException) -> str:

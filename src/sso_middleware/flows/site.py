@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 from ..calling import Clock
 from ..connections import Connections
+from ..directory import Directory
 from ..hooks import Hooks
 from ..pages import Pages
 from ..settings import Settings
@@ -14,6 +15,7 @@ from ..stores.records import Store
 from ..stores.sealing import Sealer
 from ..tokens import Tokens
 from ..web import Cookie, Request
+from .counting import Counters
 from .own_keys import OwnKeys
 
 
@@ -23,6 +25,8 @@ class Site:
 
     settings: Settings
     connections: Connections
+    directory: Directory = field(repr=False)
+    """Keeps `connections` up to date, where their metadata is fetched."""
     store: Store = field(repr=False)
     sealer: Sealer = field(repr=False)
     own_keys: OwnKeys = field(repr=False)
@@ -30,6 +34,8 @@ class Site:
     hooks: Hooks
     pages: Pages
     now: Clock
+    counters: Counters = field(default_factory=Counters, repr=False)
+    """This process's own."""
 
     def page_url(self, page: str, **query: str) -> str:
         """One of our own pages, such as `login`."""
