@@ -12,10 +12,13 @@ e-mail address or a piece of a message.
     │   ├── SchemaOutdated          told at start: which command to run
     │   └── SealedWithUnknownKey    a sealed record needs a secret key that is no longer in `secret_keys`
     ├── CertificateUnusable         400: a certificate that we don't pin
-    ├── MetadataUnusable            400: metadata that names no usable identity provider
+    ├── MetadataUnusable …          400: metadata that names no usable identity provider, or is not signed as it must be
+    ├── MetadataFetchFailed …       502: nothing usable came from a metadata_url
+    ├── KeyChangeRefused            409: a step of our own keys' rollover that can't be taken now
     ├── InvalidToken                a signed value that isn't ours, or not for this purpose
     └── Refused                     a request or a message that we don't act on
         ├── BadRequest …            the HTTP request is malformed (400, 405, 413, 415, 421)
+        ├── TooManyAttempts         429: one client's limit; it may come again
         ├── LoginRefused …          the message was well-formed, but this login may not go on
         └── MessageRefused          a SAML message that proves nothing
             ├── MessageMalformed …  the gate: refused before any cryptography (400)
@@ -26,7 +29,7 @@ e-mail address or a piece of a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 
@@ -45,6 +48,10 @@ class SSOError(Exception):
         """Which connection it is about, once somebody knows."""
         self.return_to = "/"
         """The page that the person wanted, once somebody knows."""
+        self.met_known_person = False
+        """Whether it met somebody whom the identity provider had vouched for; each such refusal is told in full."""
+        self.explain: Callable[[SSOError], str] | None = None
+        """Makes what the admin is told besides (JSON), if it is told in full: it takes another look at the message."""
 
     @property
     def sentence(self) -> str:
@@ -110,6 +117,32 @@ class MetadataUnusable(SSOError):
     status = 400
 
 
+class MetadataSignatureRefused(MetadataUnusable):
+    """The connection has ``metadata_signing_certificates``, and none of them signed this metadata."""
+
+    code = "metadata_signature_refused"
+
+
+class MetadataFetchFailed(SSOError):
+    """Nothing usable came from a ``metadata_url``: no answer, not in time, too much, or an error page."""
+
+    code = "metadata_fetch_failed"
+    status = 502
+
+
+class EgressRefused(MetadataFetchFailed):
+    """A URL, or what its name resolves to, that we don't connect to (private and special addresses, ports, schemes)."""
+
+    code = "egress_refused"
+
+
+class KeyChangeRefused(SSOError):
+    """A step of our own keys' rollover that can't be taken in the state that they are in. Told to the operator."""
+
+    code = "key_change_refused"
+    status = 409
+
+
 # Requests and messages that we don't act on
 
 
@@ -160,7 +193,7 @@ class PageNotFound(BadRequest):
 
 
 class FramedRequest(BadRequest):
-    """ACS and finish don't act inside a frame (clickjacking, login CSRF)."""
+    """Signing in happens neither inside a frame nor for a script or a picture (clickjacking, login CSRF, floods)."""
 
     code = "framed_request"
     status = 403
@@ -180,6 +213,19 @@ class NotSetUp(Refused):
     public_message = "Single sign-on is not set up yet."
 
 
+class TooManyAttempts(Refused):
+    """One client began, or was refused, more than its limit within a minute. ``seconds`` says how long to wait."""
+
+    code = "too_many_attempts"
+    status = 429
+    public_message = "There were too many sign-in attempts from your network. Please wait a minute, then try again."
+    heading = "Please wait a moment"
+
+    def __init__(self, detail: str = "", *, seconds: int = 60) -> None:
+        super().__init__(detail)
+        self.seconds = seconds
+
+
 class LoginRefused(Refused):
     code = "login_refused"
 
@@ -193,6 +239,14 @@ class UnknownConnection(LoginRefused):
 class ConnectionDisabled(LoginRefused):
     code = "connection_disabled"
     public_message = "Single sign-on is switched off for your organization at the moment."
+
+
+class ConnectionNotReady(LoginRefused):
+    """No good copy of this connection's metadata was fetched yet, or the one that we have is void by now."""
+
+    code = "connection_not_ready"
+    status = 503
+    public_message = "Single sign-on for your organization is being set up. Please try again in a few minutes."
 
 
 class UnsolicitedRefused(LoginRefused):
@@ -261,6 +315,7 @@ class HostSessionOfAnother(LoginRefused):
     def __init__(self, detail: str, headers: Iterable[tuple[str, str]]) -> None:
         super().__init__(detail)
         self.headers = tuple(headers)
+        self.met_known_person = True
 
 
 class AttributeMissing(LoginRefused):
@@ -347,6 +402,18 @@ class DeflatedOnPost(MessageMalformed):
     """A message in the encoding of HTTP-Redirect came by HTTP-POST."""
 
     code = "deflated_on_post"
+
+
+class MessageAmbiguous(MessageMalformed):
+    """Not exactly one of SAMLRequest and SAMLResponse."""
+
+    code = "message_ambiguous"
+
+
+class QueryMalformed(MessageMalformed):
+    """HTTP-Redirect: parameters other than those that are signed, in another order, or repeated."""
+
+    code = "query_malformed"
 
 
 class EncodingNotAllowed(MessageMalformed):
@@ -514,7 +581,7 @@ class SignatureRefused(MessageRefused):
 
 
 class SignatureMissing(SignatureRefused):
-    """No signature covers the assertion."""
+    """No signature covers the assertion, or the logout message."""
 
     code = "signature_missing"
 

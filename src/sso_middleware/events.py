@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+EXPLANATION = "explanation"
+"""The name in `detail` under which a refused sign-in has its explanation: JSON, at most 4 KiB, without secrets."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

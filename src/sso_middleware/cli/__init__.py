@@ -14,6 +14,7 @@ from ..errors import SSOError
 from .checking import check
 from .demo import demo
 from .dev_idp import dev_idp
+from .explain import explain_file
 from .keys import keys
 from .metadata import metadata
 from .records import events, housekeeping, migrate
@@ -37,5 +38,5 @@ def main() -> None:
     """Single sign-on for any WSGI or ASGI app."""
 
 
-for _command in (init, check, metadata, migrate, housekeeping, events, keys, dev_idp, demo):
+for _command in (init, check, metadata, migrate, housekeeping, events, explain_file, keys, dev_idp, demo):
     main.add_command(_command)

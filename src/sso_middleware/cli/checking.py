@@ -1,7 +1,7 @@
 """`check`: would the app start with these settings, and with whom is there trust?
 
-The database is not touched, and nothing is fetched. What is not looked at is told: who reads "ok"
-would take the rest for right.
+The database is only asked for metadata that was fetched, and nothing is fetched. What is not looked at is
+told: who reads "ok" would take the rest for right.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ import click
 
 from ..calling import system_clock
 from ..connections import Connection, Connections, read_connections
-from ..errors import ConfigurationError, SSOError
-from ..saml.keys import check_key_pair
+from ..directory import fetched_connections, read_current
+from ..errors import ConfigurationError, StoreError
+from ..flows.chores import check_chores
+from ..flows.dated_exceptions import describe_exceptions
+from ..flows.supplied_keys import read_supplied_keys
+from ..saml.self_test import check_installation
 from ..settings import Settings
 from ..stores.database import make_engine, read_database_url
+from ..stores.sql import SqlStore
 from .loading import config_option, json_option
 
 _NOT_CHECKED = (
@@ -40,11 +45,11 @@ def check(config: Path | None, as_json: bool) -> None:
     now = system_clock()
     try:
         settings = Settings.load(config=config)
-        connections = _read(settings, now)
+        connections, notes = _with_what_was_fetched(settings, _read(settings, now), now)
     except ConfigurationError as error:
         _tell_problems(error.problems, as_json)
         raise click.exceptions.Exit(1) from None
-    notes = [*_notes(connections, now), *_notes_on_hooks(settings)]
+    notes += [*_notes(connections, now), *describe_exceptions(settings, now), *_notes_on_hooks(settings)]
     if as_json:
         told = {"ok": True, "problems": [], "notes": notes, "base_url": settings.base_url}
         told |= {"not_checked": list(_NOT_CHECKED), "connections": [_as_json(c) for c in connections]}
@@ -64,6 +69,10 @@ def _read(settings: Settings, now: datetime) -> Connections:
     problems: list[str] = []
     connections = Connections(())
     try:
+        check_installation()
+    except ConfigurationError as error:
+        problems += error.problems
+    try:
         connections = read_connections(settings, now)
     except ConfigurationError as error:
         problems += error.problems
@@ -71,18 +80,38 @@ def _read(settings: Settings, now: datetime) -> Connections:
         make_engine(read_database_url(settings.database_url)).dispose()  # it connects at first use only
     except ConfigurationError as error:
         problems += error.problems
-    for name, key, certificate in (
-        ("signing_key", settings.signing_key, settings.signing_certificate),
-        ("encryption_key", settings.encryption_key, settings.encryption_certificate),
-    ):
-        if key is not None and certificate is not None:
-            try:
-                check_key_pair(key.get_secret_value().encode(), certificate)
-            except SSOError as error:
-                problems.append(f"{name}: {error.detail}")
+    try:
+        read_supplied_keys(settings)
+    except ConfigurationError as error:
+        problems += error.problems
+    try:
+        check_chores(settings)
+    except ConfigurationError as error:
+        problems += error.problems
     if problems:
         raise ConfigurationError(*problems)
     return connections
+
+
+def _with_what_was_fetched(settings: Settings, declared: Connections, now: datetime) -> tuple[Connections, list[str]]:
+    """The connections with their fetched metadata, and notes on those for which there is none."""
+    fetched = fetched_connections(settings)
+    if not fetched:
+        return declared, []
+    store = SqlStore(settings.database_url)
+    try:
+        connections = read_current(settings, declared, store, now)
+    except StoreError:
+        names = ", ".join(fetched)
+        return declared, [f"whether the metadata of {names} was fetched is not known: the database can't be read"]
+    finally:
+        store.close()
+    return connections, [
+        f"connection {id!r} is not ready, and nobody can sign in by it: nothing usable was fetched from its"
+        f" metadata_url yet; `sso-middleware metadata refresh {id}` fetches it now, and says what is wrong"
+        for id in fetched
+        if (connection := connections.get(id)) and connection.trusted is None
+    ]
 
 
 def _tell_problems(problems: Sequence[str], as_json: bool) -> None:
@@ -97,7 +126,7 @@ def _notes(connections: Connections, now: datetime) -> Iterator[str]:
     if not any(connection.enabled for connection in connections):
         yield "no connection is set up yet, so protected paths answer 503"
     for connection in connections:
-        for key in connection.trust.identity_provider.keys:
+        for key in connection.identity_provider.keys if connection.identity_provider else ():
             if key.not_after < now:
                 # Kantara IIP-MD11: it goes on working.
                 yield (
@@ -121,13 +150,14 @@ def _domains(connection: Connection) -> list[str]:
 
 
 def _as_json(connection: Connection) -> dict[str, object]:
+    provider = connection.identity_provider
     return {
         "id": connection.id,
         "organization": connection.organization,
         "domains": _domains(connection),
         "enabled": connection.enabled,
-        "identity_provider": connection.trust.identity_provider.entity_id,
-        "certificates_end": [key.not_after.isoformat() for key in connection.trust.identity_provider.keys],
+        "identity_provider": None if provider is None else provider.entity_id,
+        "certificates_end": [key.not_after.isoformat() for key in provider.keys] if provider else [],
         "entity_id": connection.service_provider.entity_id,
         "acs_url": connection.service_provider.acs_url,
     }
@@ -138,7 +168,7 @@ def _as_row(connection: Connection) -> tuple[str, ...]:
         connection.id,
         connection.organization,
         ", ".join(_domains(connection)),
-        connection.trust.identity_provider.entity_id,
+        connection.identity_provider.entity_id if connection.identity_provider else "(not ready)",
         "" if connection.enabled else "(disabled)",
     )
 

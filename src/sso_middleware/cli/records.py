@@ -6,16 +6,21 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from ..calling import system_clock
-from ..events import Event
+from ..events import EXPLANATION, Event
+from ..flows.chores import check_chores
 from ..housekeeping import run_once
+from ..saml.explaining.stored import read_lines
 from ..settings import Settings
+from ..sso import SSO
 from ..stores.migrate import migrate_database
 from .loading import config_option, json_option, open_store
+from .metadata import NoHost
 
 
 @click.command()
@@ -35,14 +40,19 @@ def migrate(config: Path | None) -> None:
 @click.command()
 @config_option
 def housekeeping(config: Path | None) -> None:
-    """Delete what has ended, once.
+    """Do what is due, once: delete what has ended.
 
-    For cron, with `background = false`.
+    Metadata is fetched as well, and certificates that end are told. For cron, every minute, with
+    `background = false`. The hooks of the app are not called.
     """
     settings = Settings.load(config=config)
+    check_chores(settings)
     holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    with open_store(settings) as store:
-        deleted = run_once(store, holder, system_clock())
+    sso = SSO(settings, NoHost())
+    try:
+        deleted = run_once(sso.site.store, holder, system_clock(), sso.chores)
+    finally:
+        sso.site.store.close()
     click.echo(f"{deleted} expired records deleted.")
 
 
@@ -73,7 +83,8 @@ def _as_json(event: Event) -> dict[str, object]:
         "reference": event.reference,
         "client": event.client,
         "email": event.email,
-        "detail": dict(event.detail),
+        "detail": {name: value for name, value in event.detail.items() if name != EXPLANATION},
+        "explanation": json.loads(event.detail.get(EXPLANATION) or "null"),
     }
 
 
@@ -82,7 +93,15 @@ def _as_text(event: Event) -> str:
     named = {"connection": event.connection_id, "person": event.email, "from": event.client, "ref": event.reference}
     told = [f"{event.at:%Y-%m-%d %H:%M:%S}Z  {event.code:<28}"]
     told += [f"{name} {_printable(value)}" for name, value in named.items() if value]
-    return "\n".join(["  ".join(told).rstrip(), *(f"    {k}: {_printable(v)}" for k, v in event.detail.items() if v)])
+    return "\n".join(["  ".join(told).rstrip(), *(f"    {line}" for line in _detail_lines(event))])
+
+
+def _detail_lines(event: Event) -> Iterator[str]:
+    for name, value in event.detail.items():
+        if name == EXPLANATION:
+            yield from map(_printable, read_lines(value))
+        elif value:
+            yield f"{name}: {_printable(value)}"
 
 
 def _printable(text: str) -> str:
