@@ -8,29 +8,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 from werkzeug.datastructures import Headers
 
 from .calling import Call, Clock, system_clock
 from .connections import Connections, our_side, read_connections
-from .errors import CertificateUnusable, ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
+from .directory import Directory
+from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
 from .flows import finishing, gate, login, logout, receiving, refusing, sessions
+from .flows.chores import check_chores, chores_of
+from .flows.dated_exceptions import describe_exceptions
 from .flows.identity_headers import IdentityHeaders
 from .flows.own_keys import OwnKeys
 from .flows.paths import is_ambiguous
 from .flows.reporting import about
 from .flows.site import Site
+from .flows.supplied_keys import read_supplied_keys
 from .hooks import Hooks, has_host_user
 from .housekeeping import Housekeeping
 from .pages import Pages
-from .saml.keys import check_key_pair
 from .saml.metadata import build_sp_metadata
-from .saml.parties import KeyPair
+from .saml.self_test import check_installation
 from .setting_rules import is_below
 from .settings import Settings
 from .stores.migrate import prepare_database
-from .stores.records import KeyPurpose, Store
+from .stores.records import Store
 from .stores.sealing import Sealer
 from .stores.sql import SqlStore
 from .tokens import Tokens
@@ -50,7 +53,7 @@ PAGES: dict[str, dict[str, Flow]] = {
     "session": {"GET": logout.show_session},
     "refused": {"GET": refusing.show_refused},
 }
-"""Our pages below the prefix, by method; besides, each connection has `ID/acs` and `ID/metadata`."""
+"""Our pages below the prefix, by method; besides, each connection has `ID/acs`, `ID/metadata`, `acs_paths`."""
 
 
 class SSO:
@@ -59,6 +62,7 @@ class SSO:
     def __init__(
         self, settings: Settings, hooks: Hooks, *, store: Store | None = None, now: Clock = system_clock
     ) -> None:
+        check_installation()
         connections = read_connections(settings, now())
         _check_hooks(settings, connections, hooks)
         if store is None:
@@ -66,14 +70,21 @@ class SSO:
             store = SqlStore(settings.database_url)
         secret_keys = [key.get_secret_value() for key in settings.secret_keys]
         sealer = Sealer(secret_keys)
-        own_keys = OwnKeys(store, sealer, common_name=settings.host, supplied=_supplied_keys(settings))
+        own_keys = OwnKeys(store, sealer, common_name=settings.host, supplied=read_supplied_keys(settings))
         own_keys.check()
         store.close()  # a server that forks its workers now must not share a connection among them
         self.settings = settings
+        self._further_acs = {
+            path: declared.id
+            for declared in settings.connections
+            for path in declared.acs_paths
+            if not is_below(path, settings.prefix)
+        }
         self.identity_headers = IdentityHeaders(settings.strip_headers)
         self.site = Site(
             settings=settings,
             connections=connections,
+            directory=Directory(settings, connections, store, now),
             store=store,
             sealer=sealer,
             own_keys=own_keys,
@@ -83,7 +94,12 @@ class SSO:
             now=now,
         )
         self.liveness_checked_every = LIVENESS_CHECKED_EVERY
-        self._housekeeping = Housekeeping(store, now) if settings.background else None
+        self.chores = chores_of(self.site)
+        self._housekeeping = Housekeeping(store, now, chores=self.chores) if settings.background else None
+        if settings.background:
+            check_chores(settings)
+        for words in describe_exceptions(settings, now()):
+            log.warning("%s", words)
         if len(connections) == 0:
             log.warning("no connection is configured: protected paths answer 503 until there is one")
 
@@ -121,7 +137,13 @@ class SSO:
         return gate.answer_challenge(self.site, request, decision, status, headers)
 
     def _is_ours(self, request: Request) -> bool:
-        return not request.is_websocket and is_below(request.path, self.settings.prefix) and not is_ambiguous(request)
+        if request.is_websocket or is_ambiguous(request):
+            return False
+        return is_below(request.path, self.settings.prefix) or self._owner_of_further_acs(request) is not None
+
+    def _owner_of_further_acs(self, request: Request) -> str | None:
+        """Whose `acs_paths` this is one of. Only a POST is ours there: whatever else the path shows is the host's."""
+        return self._further_acs.get(request.path) if request.method == "POST" else None
 
     def _page_of(self, request: Request) -> tuple[str | None, str]:
         """Connection id (if the path names one) and page."""
@@ -135,8 +157,10 @@ class SSO:
         connection_id, page = self._page_of(request)
         is_shared = self.settings.shared_acs and connection_id is None
         is_own = not self.settings.shared_acs and connection_id is not None
-        if page == "acs" and (is_shared or is_own):
+        owner = self._owner_of_further_acs(request)
+        if owner is not None or (page == "acs" and (is_shared or is_own)):
             _check_method(method, "POST")
+            connection_id = owner or connection_id
             known = connection_id if self.site.connections.get(connection_id or "") else None
             with about(known):
                 return await receiving.receive_response(self.site, request, call, connection_id)
@@ -168,13 +192,14 @@ class SSO:
     def build_metadata(self, connection_id: str | None) -> bytes:
         """SP metadata: the encryption key only where a connection's `encryption` is on."""
         now = self.site.now()
-        asked = [c for c in self.site.connections if connection_id in (None, c.id)]
-        encrypts = any(connection.trust.encryption != "off" for connection in asked)
+        connection = self.site.connections.get(connection_id or "")
+        asked = self.site.connections if connection is None else [connection]
+        encrypts = any(connection.encryption != "off" for connection in asked)
         keys = self.site.own_keys
         return build_sp_metadata(
-            our_side(self.settings, connection_id or ""),
-            signing=[keys.get("signing", now).certificate],
-            encryption=[keys.get("encryption", now).certificate] if encrypts else [],
+            our_side(self.settings) if connection is None else connection.service_provider,
+            signing=keys.published("signing", now),
+            encryption=keys.published("encryption", now) if encrypts else [],
         )
 
 
@@ -197,24 +222,3 @@ def _check_hooks(settings: Settings, connections: Connections, hooks: Hooks) -> 
             "excluded_users needs the hook host_user: without it nobody on the list could be recognised; pass"
             " hooks=… with a method host_user(request), or use an integration"
         )
-
-
-def _supplied_keys(settings: Settings) -> dict[KeyPurpose, KeyPair]:
-    """The host's own keys, if it gave any. Raises ConfigurationError about both at once."""
-    given = {
-        "signing": (settings.signing_key, settings.signing_certificate),
-        "encryption": (settings.encryption_key, settings.encryption_certificate),
-    }
-    supplied: dict[KeyPurpose, KeyPair] = {}
-    problems: list[str] = []
-    for purpose in get_args(KeyPurpose):
-        key, certificate = given[purpose]
-        if key is None or certificate is None:
-            continue
-        try:
-            supplied[purpose] = check_key_pair(key.get_secret_value().encode(), certificate)
-        except CertificateUnusable as error:
-            problems.append(f"{purpose}_key: {error.detail}")
-    if problems:
-        raise ConfigurationError(*problems)
-    return supplied
