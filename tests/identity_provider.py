@@ -187,14 +187,16 @@ def read_post(form: Mapping[str, str]) -> ReceivedRequest:
     return _read_request(base64.b64decode(form["SAMLRequest"]), form.get("RelayState"))
 
 
-def check_redirect_signature(url: str, certificate: str) -> None:
+def check_redirect_signature(url: str, certificate: str, *, algorithm: str = "rsa-sha256") -> None:
     """Raise unless the query is signed by this RSA certificate (SAML bindings 3.4.4.1, over the raw query)."""
+    digests = {"rsa-sha256": hashes.SHA256(), "rsa-sha384": hashes.SHA384(), "rsa-sha512": hashes.SHA512()}
     raw = dict(part.split("=", 1) for part in urlsplit(url).query.split("&"))
-    assert unquote(raw["SigAlg"]) == "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+    assert unquote(raw["SigAlg"]) == f"http://www.w3.org/2001/04/xmldsig-more#{algorithm}"
     signed = "&".join(f"{name}={raw[name]}" for name in ("SAMLRequest", "RelayState", "SigAlg") if name in raw)
     public_key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
     assert isinstance(public_key, rsa.RSAPublicKey)
-    public_key.verify(base64.b64decode(unquote(raw["Signature"])), signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    signature = base64.b64decode(unquote(raw["Signature"]))
+    public_key.verify(signature, signed.encode(), padding.PKCS1v15(), digests[algorithm])
 
 
 def _read_request(xml: bytes, relay_state: str | None) -> ReceivedRequest:

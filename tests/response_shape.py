@@ -47,6 +47,7 @@ class SentAttribute:
     values: tuple[str, ...]
     name_format: str | None = BASIC_NAME_FORMAT
     friendly_name: str | None = None
+    value_type: str | None = "xs:string"
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ class ResponseShape:
     attributes: tuple[SentAttribute, ...]
 
     # The envelope
+    response_head_xml: str = ""
+    """More attributes, or namespaces."""
     response_version: str = "2.0"
     response_issuer_format: str | None = None
     status: tuple[str, ...] | None = ("Success",)
@@ -194,7 +197,7 @@ def render_response(shape: ResponseShape, assertion: str) -> str:
         InResponseTo=shape.in_response_to,
     )
     return (
-        f'<samlp:Response xmlns:samlp="{SAMLP}" xmlns:saml="{SAML}"{head}>'
+        f'<samlp:Response xmlns:samlp="{SAMLP}" xmlns:saml="{SAML}"{head}{shape.response_head_xml}>'
         + _issuer("saml:", shape.response_issuer, shape.response_issuer_format)
         + (SIGNATURE_PLACEHOLDER if shape.sign_response else "")
         + (f"<samlp:Extensions>{shape.extensions_xml}</samlp:Extensions>" if shape.extensions_xml else "")
@@ -318,9 +321,8 @@ def _attribute_statement(shape: ResponseShape, p: str) -> str:
 
 def render_attribute(attribute: SentAttribute, p: str = "saml:") -> str:
     head = _attributes(Name=attribute.name, NameFormat=attribute.name_format, FriendlyName=attribute.friendly_name)
-    values = "".join(
-        f'<{p}AttributeValue xsi:type="xs:string">{escape(value)}</{p}AttributeValue>' for value in attribute.values
-    )
+    of_type = "" if attribute.value_type is None else f' xsi:type="{attribute.value_type}"'
+    values = "".join(f"<{p}AttributeValue{of_type}>{escape(value)}</{p}AttributeValue>" for value in attribute.values)
     return f"<{p}Attribute{head}>{values}</{p}Attribute>"
 
 

@@ -1,4 +1,4 @@
-"""Real servers for the tests: WSGI and ASGI servers, the dev IdP and SimpleSAMLphp, each a process of its own.
+"""Real servers for the tests: WSGI and ASGI servers, SimpleSAMLphp and samlp, each a process of its own.
 
 Everything binds to loopback on a free port, is waited for until it answers, writes its log to a file, and
 is ended as a process group. What a machine does not have is `missing`: skipped, but a failure where CI=true.
@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -170,6 +171,7 @@ class ConnectionSettings:
     excluded_users: tuple[str, ...] = ()
     idp_initiated: Literal["restart", "accept", "off"] = "restart"
     signed: Literal["either", "assertion", "response", "both"] = "either"
+    encryption: Literal["off", "optional", "required"] = "off"
 
 
 def write_settings(
@@ -194,6 +196,7 @@ def write_settings(
             f"excluded_users = {json.dumps(connection.excluded_users)}",
             f"idp_initiated = {json.dumps(connection.idp_initiated)}",
             f"signed = {json.dumps(connection.signed)}",
+            f"encryption = {json.dumps(connection.encryption)}",
         ]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "sso.toml"
@@ -227,13 +230,17 @@ class SimpleSamlPhp:
         sign_response: bool = True,
         sign_assertion: bool = True,
         verify_requests: bool = True,
+        encrypt_assertion: bool = False,
+        encrypt_name_id: bool = False,
     ) -> None:
-        """Trust this service provider from now on, and sign so for it."""
+        """Trust this service provider from now on, and sign and encrypt so for it."""
         path = self.home / "sps" / f"{name}.xml"
         overrides = {
             "saml20.sign.response": sign_response,
             "saml20.sign.assertion": sign_assertion,
             "validate.authnrequest": verify_requests,
+            "assertion.encryption": encrypt_assertion,
+            "nameid.encryption": encrypt_name_id,
         }
         path.with_name(f"{name}.xml.json").write_text(json.dumps(overrides))
         path.write_text(metadata)
@@ -253,10 +260,14 @@ def running_simplesamlphp(home: Path) -> Iterator[SimpleSamlPhp]:
     environment = clean_environment(IDP_HOME=str(home), IDP_HOST="localhost", IDP_PORT=str(port))
     with ExitStack() as stack:
         stack.callback(_run_script, script, "stop", environment)
-        started = _run_script(script, "start", environment)
-        if started.returncode:
-            pytest.fail(f"SimpleSAMLphp did not start:\n{started.stdout[-4000:]}")
+        _start(script, "start", environment)
         yield SimpleSamlPhp(f"http://localhost:{port}", home)
+
+
+def _start(script: Path, action: str, environment: Mapping[str, str]) -> None:
+    started = _run_script(script, action, environment)
+    if started.returncode:
+        pytest.fail(f"{script.stem} did not start:\n{started.stdout[-4000:]}")
 
 
 def _run_script(script: Path, action: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -280,3 +291,44 @@ def simplesamlphp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleSa
     """One for all tests of a worker; each adds its own service provider."""
     with running_simplesamlphp(tmp_path_factory.mktemp("simplesamlphp")) as identity_provider:
         yield identity_provider
+
+
+# samlp
+
+
+@dataclass(frozen=True)
+class Samlp:
+    """A running identity provider on Auth0's library. It reads its service providers anew at each request."""
+
+    url: str
+    home: Path
+    script: Path
+    environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def metadata_file(self) -> Path:
+        return self.home / "idp-metadata.xml"
+
+    def add_service_provider(self, name: str, metadata: str) -> None:
+        (self.home / "sps" / f"{name}.xml").write_text(metadata)
+
+    def restart(self, **settings: str) -> None:
+        """With these variables of its script; its keys, its address and its service providers stay."""
+        _start(self.script, "restart", {**self.environment, **settings})
+
+
+@contextmanager
+def running_samlp(home: Path, **settings: str) -> Iterator[Samlp]:
+    """On `localhost`, as SimpleSAMLphp is. `settings` are variables of its script."""
+    script = shared_directory() / "idps" / "samlp.sh"
+    modules = Path(os.environ.get("NODE_DIR") or Path(tempfile.gettempdir()) / "sso-idps" / "node-samlp")
+    if shutil.which("node") is None or not (modules / "node_modules" / "samlp").is_dir():
+        missing("samlp (scripts/install-test-servers installs it)")
+    port = free_port()
+    environment = clean_environment(
+        IDP_HOME=str(home), IDP_HOST="localhost", IDP_PORT=str(port), NODE_DIR=str(modules), **settings
+    )
+    with ExitStack() as stack:
+        stack.callback(_run_script, script, "stop", environment)
+        _start(script, "start", environment)
+        yield Samlp(f"http://localhost:{port}", home, script, environment)

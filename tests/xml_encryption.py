@@ -50,6 +50,8 @@ class Encryption:
     block: BlockCipher = "aes256-gcm"
     transport: KeyTransport = "oaep-sha1"
     key_beside: bool = False
+    names_recipient: bool = False
+    """Whether the EncryptedKey holds the certificate that it is for, and refers back to the data."""
 
 
 def encrypted_assertion(plain: str, encryption: Encryption) -> str:
@@ -106,8 +108,14 @@ def _encrypted_key(key: bytes, encryption: Encryption) -> str:
             f'<xenc11:MGF xmlns:xenc11="{XENC11}" Algorithm="{XENC11}mgf1sha256"/></xenc:EncryptionMethod>'
         )
         value = public_key.encrypt(key, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    recipient = references = ""
+    if encryption.names_recipient:
+        body = "".join(encryption.certificate.strip().splitlines()[1:-1])
+        certificate = f"<ds:X509Data><ds:X509Certificate>{body}</ds:X509Certificate></ds:X509Data>"
+        recipient = f'<ds:KeyInfo xmlns:ds="{DS}">{certificate}</ds:KeyInfo>'
+        references = '<xenc:ReferenceList><xenc:DataReference URI="#_encrypted-data"/></xenc:ReferenceList>'
     return (
-        f'<xenc:EncryptedKey xmlns:xenc="{XENC}" Id="_encrypted-key">{method}'
+        f'<xenc:EncryptedKey xmlns:xenc="{XENC}" Id="_encrypted-key">{method}{recipient}'
         f"<xenc:CipherData><xenc:CipherValue>{base64.b64encode(value).decode()}</xenc:CipherValue></xenc:CipherData>"
-        "</xenc:EncryptedKey>"
+        f"{references}</xenc:EncryptedKey>"
     )

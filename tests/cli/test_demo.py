@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import unescape
@@ -237,6 +238,45 @@ def test_the_dev_idp_says_what_is_wrong(call: Call, folder: Path) -> None:
     assert (result.exit_code, "taken" in result.stderr) == (2, True)
     (folder / "sso.toml").write_text((folder / "sso.toml").read_text().partition("[[")[0])
     assert call("dev-idp", "--port", "0").exit_code == 1
+
+
+def posted_response(page: httpx.Response) -> bytes:
+    return b64decode(Form(page.text).fields["SAMLResponse"])
+
+
+def test_the_demo_encrypts_if_you_say_so_in_its_settings(folder: Path) -> None:
+    """`encryption` in its sso.toml is enough: its identity provider finds the key to encrypt for."""
+    text = (folder / "sso.toml").read_text().replace("acme.xml", "idp.xml")
+    (folder / "sso.toml").write_text(f'{text}encryption = "required"\n')
+    with running("demo", "--port", "0", "--idp-port", "0", "--data", ".", cwd=folder) as process:
+        url = address_in(process)
+        with httpx.Client(headers={"Accept": "text/html"}, follow_redirects=True) as browser:
+            posting = post_form(browser, browser.get(url + FIRST_REPORT), person="ada")
+            assert b"EncryptedAssertion" in posted_response(posting)
+            assert b"ada@acme.example" not in posted_response(posting)
+            assert "Ada Lovelace" in post_form(browser, posting).text
+
+
+def test_the_dev_idp_encrypts_as_it_is_told_to(folder: Path) -> None:
+    """For a connection whose encryption is on, with the key that the app has in its database."""
+    (folder / "acme.xml").unlink()
+    (folder / "sso.toml").write_text((folder / "sso.toml").read_text() + 'encryption = "optional"\n')
+    command = ("dev-idp", "--port", "0", "--metadata-file", "acme.xml", "--encrypt", "aes128-cbc", "--name-id", "email")
+    with running(*command, cwd=folder) as process, httpx.Client(follow_redirects=True) as browser:
+        people = browser.get(f"{address_in(process)}/idp-initiated?sp=http://127.0.0.1:8000/sso/acme/metadata")
+        assert b"http://www.w3.org/2001/04/xmlenc#aes128-cbc" in posted_response(
+            post_form(browser, people, person="ada")
+        )
+
+
+def test_the_dev_idp_needs_the_app_s_key_to_encrypt(folder: Path) -> None:
+    """It gets the key as the app would: where the app could not start, it says why."""
+    (folder / "acme.xml").unlink()
+    (folder / "sso.toml").write_text((folder / "sso.toml").read_text() + 'encryption = "required"\n')
+    with running("dev-idp", "--port", "0", cwd=folder) as process:
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "acme.xml" in errors
 
 
 # The app by itself

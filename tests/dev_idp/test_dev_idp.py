@@ -7,30 +7,45 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from html.parser import HTMLParser
+from typing import get_args
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lxml import etree
 from signxml.verifier import XMLVerifier
 from werkzeug.test import Client, TestResponse
 
-from sso_middleware.dev_idp import PEOPLE, DevIdP, make_app
-from sso_middleware.errors import ConfigurationError, ResponseSignatureMissing, SignatureMissing
+from sso_middleware.dev_idp import PEOPLE, DevIdP, Manner, make_app, read_encryption_certificate
+from sso_middleware.dev_idp.encryption import DataCipher
+from sso_middleware.errors import (
+    ConfigurationError,
+    EncryptionNotAuthenticated,
+    EncryptionRequired,
+    EncryptionUnexpected,
+    NotYetValid,
+    ResponseSignatureMissing,
+    SignatureMissing,
+    Stale,
+)
 from sso_middleware.saml.assertion import (
     NAME_ID_EMAIL,
     NAME_ID_PERSISTENT,
     NAME_ID_TRANSIENT,
+    NAME_ID_UNSPECIFIED,
     Assertion,
 )
 from sso_middleware.saml.authn_request import build_authn_request
 from sso_middleware.saml.bindings import FormPost, Redirect
 from sso_middleware.saml.keys import generate_key_pair
-from sso_middleware.saml.metadata import read_idp_metadata
+from sso_middleware.saml.metadata import build_sp_metadata, read_idp_metadata
 from sso_middleware.saml.parsing import read_message
 from sso_middleware.saml.parties import (
     BINDING_POST,
     BINDING_REDIRECT,
     DEV_IDP_PREFIX,
+    Encryption,
     Endpoint,
     Expected,
     IdentityProvider,
@@ -45,6 +60,14 @@ SP = ServiceProvider("http://127.0.0.1:8000/sso/demo/metadata", "http://127.0.0.
 OTHER_SP = ServiceProvider("https://other.example/metadata", "https://other.example/acs")
 REQUEST_ID = "_0123456789abcdef0123456789abcdef"
 SP_KEY = generate_key_pair("service provider", datetime(2026, 1, 1, tzinfo=UTC))
+ON_TIME = timedelta()
+
+
+@cache
+def sp_private_key() -> RSAPrivateKey:
+    key = load_pem_private_key(SP_KEY.private_key, None)
+    assert isinstance(key, RSAPrivateKey)
+    return key
 
 
 class Form(HTMLParser):
@@ -125,14 +148,22 @@ class Browser:
         data = {**form.fields, "person": person, **changed}
         return self.client.post(form.action, data=data, base_url=BASE_URL)
 
-    def verify(self, page: TestResponse, *, signed: Signed = "both", unsolicited: bool = False) -> Assertion:
-        """What our own service provider side makes of the posted Response."""
+    def verify(
+        self,
+        page: TestResponse,
+        *,
+        signed: Signed = "both",
+        unsolicited: bool = False,
+        encryption: Encryption = "off",
+        late: timedelta = ON_TIME,
+    ) -> Assertion:
+        """What our own service provider side makes of the posted Response, by a clock that is so late."""
         form = Form(page.text)
         assert form.action == SP.acs_url
-        now = datetime.now(UTC)
+        now = datetime.now(UTC) - late
         return verify_response(
             read_message(form.fields["SAMLResponse"]),
-            trust=Trust(self.provider, signed=signed),
+            trust=Trust(self.provider, signed=signed, encryption=encryption, decryption_keys=(sp_private_key(),)),
             service_provider=SP,
             expected=None if unsolicited else Expected(REQUEST_ID, now),
             now=now,
@@ -140,14 +171,22 @@ class Browser:
 
 
 CLOCK = Clock()
+USUAL = Manner()
 
 
-def start(*, sign_response: bool = True, sign_assertion: bool = True, remember: bool = False) -> DevIdP:
+def start(
+    manner: Manner = USUAL,
+    *,
+    remember: bool = False,
+    encrypts: bool = False,
+    name_id_format: str = NAME_ID_PERSISTENT,
+) -> DevIdP:
     return DevIdP(
         {SP.entity_id: SP.acs_url, OTHER_SP.entity_id: OTHER_SP.acs_url},
         base_url=BASE_URL,
-        sign_response=sign_response,
-        sign_assertion=sign_assertion,
+        manner=manner,
+        encryption_certificate={SP.entity_id: SP_KEY.certificate if encrypts else None}.get,
+        name_id_format=name_id_format,
         remember=remember,
         clock=CLOCK,
     )
@@ -271,7 +310,7 @@ def test_choosing_a_person_signs_them_in(browser: Browser, binding: str, person:
 )
 def test_it_signs_what_it_is_told_to(*, sign_response: bool, sign_assertion: bool, signed: Signed) -> None:
     """signxml and our own verifier find the signatures where they were asked for, and only there."""
-    browser = open_browser(started(sign_response=sign_response, sign_assertion=sign_assertion))
+    browser = open_browser(started(Manner(sign_response=sign_response, sign_assertion=sign_assertion)))
 
     posted = browser.choose(browser.ask(), "ada")
 
@@ -291,7 +330,7 @@ def test_it_signs_what_it_is_told_to(*, sign_response: bool, sign_assertion: boo
 
 def test_it_can_sign_nothing_so_that_a_refusal_can_be_seen() -> None:
     """With both switches off, its Response is refused for having no signature."""
-    browser = open_browser(started(sign_response=False, sign_assertion=False))
+    browser = open_browser(started(Manner(sign_response=False, sign_assertion=False)))
 
     posted = browser.choose(browser.ask(), "ada")
 
@@ -337,6 +376,99 @@ def test_a_name_id_format_that_it_has_not_is_a_failure(browser: Browser) -> None
     posted = browser.choose(browser.ask(name_id_format="urn:other"), "ada")
 
     assert failure(browser, posted) == ("Responder", "InvalidNameIDPolicy")
+
+
+@pytest.mark.parametrize("name_id_format", [NAME_ID_EMAIL, NAME_ID_TRANSIENT])
+def test_the_format_of_its_name_ids_can_be_chosen(name_id_format: str) -> None:
+    """Where the request asks for none, or for any; one that it does ask for still comes first."""
+    browser = open_browser(started(name_id_format=name_id_format))
+
+    def given(asked: str | None) -> str:
+        return browser.verify(browser.choose(browser.ask(name_id_format=asked), "ada")).name_id.format
+
+    assert given(None) == given(NAME_ID_UNSPECIFIED) == name_id_format
+    assert given(NAME_ID_PERSISTENT) == NAME_ID_PERSISTENT
+
+
+# Its manners
+
+
+def encrypted_parts(page: TestResponse) -> list[str]:
+    """The algorithms in the posted Response: the data's, the key's."""
+    response = etree.fromstring(b64decode(Form(page.text).fields["SAMLResponse"]))
+    return [
+        str(method.get("Algorithm")).partition("#")[2]
+        for method in response.iter("{http://www.w3.org/2001/04/xmlenc#}EncryptionMethod")
+    ]
+
+
+@pytest.mark.parametrize("cipher", get_args(DataCipher))
+def test_it_encrypts_for_who_publishes_a_key(cipher: DataCipher) -> None:
+    """Our own side opens each cipher, and finds both signatures good: one within, one around."""
+    browser = open_browser(started(Manner(cipher=cipher), encrypts=True))
+
+    posted = browser.choose(browser.ask(), "bob")
+
+    assert encrypted_parts(posted) == [cipher, "rsa-oaep"]
+    assert b"bob@acme.example" not in b64decode(Form(posted.text).fields["SAMLResponse"])
+    stated = {one.name: one.values for one in browser.verify(posted, encryption="required").attributes}
+    assert stated["LastName"] == ("Ångström",)
+    with pytest.raises(EncryptionUnexpected):
+        browser.verify(posted)
+
+
+def test_aes_cbc_needs_the_response_s_signature() -> None:
+    """Signed within only, GCM is accepted and CBC refused: the refusal can be tried out here."""
+    cases: list[tuple[DataCipher, type[Exception] | None]] = [
+        ("aes128-gcm", None),
+        ("aes128-cbc", EncryptionNotAuthenticated),
+    ]
+    for cipher, refusal in cases:
+        browser = open_browser(started(Manner(sign_response=False, cipher=cipher), encrypts=True))
+        posted = browser.choose(browser.ask(), "ada")
+        if refusal is None:
+            assert browser.verify(posted, signed="assertion", encryption="required").in_response_to == REQUEST_ID
+        else:
+            with pytest.raises(refusal):
+                browser.verify(posted, signed="assertion", encryption="required")
+
+
+def test_it_sends_plaintext_where_it_can_t_encrypt_or_is_told_not_to() -> None:
+    """Without a published key there is nothing to encrypt for; and a connection that requires it can be tried out."""
+    for manner, encrypts in ((USUAL, False), (Manner(cipher=None), True)):
+        browser = open_browser(started(manner, encrypts=encrypts))
+        posted = browser.choose(browser.ask(), "ada")
+        assert encrypted_parts(posted) == []
+        assert browser.verify(posted).in_response_to == REQUEST_ID
+        with pytest.raises(EncryptionRequired):
+            browser.verify(posted, encryption="required")
+
+
+def test_the_key_to_encrypt_for_is_in_our_metadata() -> None:
+    """As a real identity provider finds it; where encryption is off there is none."""
+    signing = generate_key_pair("signing", datetime(2026, 1, 1, tzinfo=UTC)).certificate
+    on = build_sp_metadata(SP, signing=[signing], encryption=[SP_KEY.certificate])
+    off = build_sp_metadata(SP, signing=[signing], encryption=[])
+
+    assert read_encryption_certificate(on) == SP_KEY.certificate
+    assert read_encryption_certificate(off) is None
+
+
+@pytest.mark.parametrize("seconds", [-200, 200])
+def test_its_clock_can_be_wrong(seconds: int) -> None:
+    """What it says is refused now, and good by a clock that is as wrong; a failure's time is wrong too."""
+    skew = timedelta(seconds=seconds)
+    browser = open_browser(started(Manner(clock_skew=skew), encrypts=True))
+    posted = browser.choose(browser.ask(), "ada")
+
+    with pytest.raises((NotYetValid, Stale)):
+        browser.verify(posted, encryption="required")
+    assertion = browser.verify(posted, encryption="required", late=-skew)
+    failed = browser.choose(browser.ask(name_id_format="urn:other"), "ada")
+    envelope = read_message(Form(failed.text).fields["SAMLResponse"]).envelope
+
+    assert abs(envelope.issue_instant - datetime.now(UTC) - skew) < timedelta(seconds=30)
+    assert abs(assertion.authenticated_at - datetime.now(UTC) - skew) < timedelta(seconds=30)
 
 
 # Its own session

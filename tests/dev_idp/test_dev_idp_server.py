@@ -18,11 +18,11 @@ from sso_middleware.errors import ConfigurationError
 from sso_middleware.saml.metadata import read_idp_metadata
 
 PROGRAM = """
-from sso_middleware.dev_idp import serve
+from sso_middleware.dev_idp import DevIdP, serve
 serve(
     port=0,
     host="127.0.0.1",
-    service_providers=[("urn:sp", "http://localhost:1/acs")],
+    make=lambda base_url: DevIdP({"urn:sp": "http://localhost:1/acs"}, base_url=base_url),
     ready=lambda idp: print(idp.base_url, flush=True),
 )
 print("the end")
@@ -73,7 +73,7 @@ def test_a_taken_port_is_told_in_words() -> None:
         port = taken.getsockname()[1]
 
         with pytest.raises(ConfigurationError, match=f"port {port} is taken: stop what listens there, or choose"):
-            serve(port=port, service_providers=[], ready=lambda idp: None)
+            serve(port=port, make=lambda base_url: DevIdP({}, base_url=base_url), ready=lambda idp: None)
 
 
 def test_a_port_that_may_not_be_had_is_told_in_words() -> None:

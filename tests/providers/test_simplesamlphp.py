@@ -68,12 +68,6 @@ def app(
         yield ServedApp(process.url, metadata.text, simplesamlphp)
 
 
-@pytest.fixture
-def visitor() -> Iterator[Visitor]:
-    with Visitor() as visitor:
-        yield visitor
-
-
 @pytest.mark.parametrize(
     ("response", "assertion"), [(True, True), (True, False), (False, True)], ids=["both", "response", "assertion"]
 )

@@ -7,24 +7,28 @@ signature.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.other_verifiers import check_that_others_agree
 
-from sso_middleware.errors import MessageRefused
+from sso_middleware.errors import MessageRefused, SignatureMissing
 from sso_middleware.saml.assertion import Assertion
 from sso_middleware.saml.certificates import read_certificate
+from sso_middleware.saml.logout import read_logout_form, verify_logout_request, verify_logout_response
 from sso_middleware.saml.parsing import parse_untrusted, read_message_xml
 from sso_middleware.saml.parties import Expected, IdentityProvider, PinnedKey, ServiceProvider, Trust
 from sso_middleware.saml.response import check_failure, verify_response
-from sso_middleware.saml.schema import tag
+from sso_middleware.saml.schema import attribute_of, read_time, tag
 
 SAMPLES = Path(os.environ.get("SSO_SHARED", Path(__file__).parents[2] / ".." / "shared")) / "idp-samples"
 
@@ -33,6 +37,7 @@ if not SAMPLES.is_dir():
         raise RuntimeError("the sample messages must be there under CI: set SSO_SHARED")
     pytest.skip("the sample messages are not here (SSO_SHARED)", allow_module_level=True)
 
+SLO_URL = "http://127.0.0.1:9000/saml/sls"
 SERVICE_PROVIDER = ServiceProvider("http://127.0.0.1:9000/saml/metadata", "http://127.0.0.1:9000/saml/acs")
 
 REFUSED = {
@@ -43,6 +48,7 @@ REFUSED = {
 }
 NO_PASSIVE = "urn:oasis:names:tc:SAML:2.0:status:NoPassive"
 
+LOGOUTS = sorted(path.stem for path in SAMPLES.glob("*slo*.xml"))
 RESPONSES = sorted(path.stem for path in SAMPLES.glob("*.xml") if not re.search("metadata|slo", path.stem))
 FAILURES = [name for name in RESPONSES if "nopassive" in name]
 ACCEPTED = [name for name in RESPONSES if name not in REFUSED and name not in FAILURES]
@@ -141,6 +147,23 @@ def test_a_failure_is_read_as_one(name: str) -> None:
         now=now,
     )
     assert NO_PASSIVE in (status.code, status.sub_code)
+
+
+@pytest.mark.parametrize("name", LOGOUTS)
+def test_a_logout_message_passes_the_gate_and_is_nothing_without_its_query(name: str) -> None:
+    """They came by HTTP-Redirect, or unsigned: without the query string, which was not kept, nothing signs them."""
+    parameter = "SAMLRequest" if "request" in name else "SAMLResponse"
+    message = read_logout_form({parameter: base64.b64encode(read(name)).decode()})
+    issued_at = read_time(attribute_of(message.element, "IssueInstant"))
+    trust = Trust(IdentityProvider(message.issuer, (), (), keys_of(name)))
+    check: Callable[..., object]
+    setting: dict[str, Any] = {"trust": trust, "slo_url": SLO_URL, "now": issued_at}
+    if message.is_request:
+        check, setting["service_provider"] = verify_logout_request, SERVICE_PROVIDER
+    else:
+        check, setting["expected"] = verify_logout_response, Expected(message.in_response_to or "", issued_at)
+    with pytest.raises(SignatureMissing):
+        check(message, **setting)
 
 
 @pytest.mark.parametrize("name", ACCEPTED + FAILURES)

@@ -29,6 +29,7 @@ from ..settings import Settings
 from ..sso import SSO
 from ..wsgi import WSGIMiddleware
 from .demo_app import demo_app
+from .dev_idp import encryption_certificates
 from .starting import new_secret_key, write_private
 
 _CONNECTION = "acme"
@@ -81,10 +82,16 @@ def demo(port: int, idp_port: int, data: Path) -> None:
     ports = {"--port": port, "--idp-port": idp_port}
     with _listening(ports) as (app_socket, idp_socket), _alone_in(data):
         url = f"http://127.0.0.1:{app_socket.getsockname()[1]}"
-        idp = DevIdP(lambda: known, base_url=f"http://localhost:{idp_socket.getsockname()[1]}")
+        certificates: dict[str, str | None] = {}
+        idp = DevIdP(
+            lambda: known,
+            base_url=f"http://localhost:{idp_socket.getsockname()[1]}",
+            encryption_certificate=certificates.get,
+        )
         settings = _set_up(data, url, idp)
-        known = {our_side(settings, c.id).entity_id: our_side(settings, c.id).acs_url for c in settings.connections}
+        known = {our_side(settings, c).entity_id: our_side(settings, c).acs_url for c in settings.connections}
         sso = SSO(settings, Hooks())
+        certificates.update(encryption_certificates(sso))
         servers = [_make_server(WSGIMiddleware(demo_app, sso), app_socket), make_idp_server(idp, idp_socket)]
         try:
             with _serving(servers), _until_stopped() as stopped:

@@ -41,7 +41,7 @@ public = []                              # such as ["/static", "/healthz"]; wins
 # id = "acme"                            # part of its URLs: never change it
 # organization = "Acme Inc"
 # domains = ["acme.example"]             # whose e-mail addresses it may assert
-# metadata_file = "acme-idp.xml"         # what its IT gives you; or entity_id, sso_url and certificates
+# metadata_file = "acme-idp.xml"         # what its IT gives you; or metadata_url, where it is on the web
 # excluded_users = ["it1@acme.example"]  # may sign in by the app's own login instead (needs the hook host_user)
 """
 

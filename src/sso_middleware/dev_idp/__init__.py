@@ -5,8 +5,20 @@ A connection to one is refused unless `base_url` is on loopback (its entity id b
 """
 
 from .app import make_app
+from .encryption import read_encryption_certificate
 from .identity_provider import DevIdP
+from .messages import Manner
 from .people import PEOPLE, Person
 from .server import listen, make_idp_server, serve
 
-__all__ = ["PEOPLE", "DevIdP", "Person", "listen", "make_app", "make_idp_server", "serve"]
+__all__ = [
+    "PEOPLE",
+    "DevIdP",
+    "Manner",
+    "Person",
+    "listen",
+    "make_app",
+    "make_idp_server",
+    "read_encryption_certificate",
+    "serve",
+]

@@ -12,6 +12,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from ..calling import Clock, system_clock
@@ -26,12 +27,15 @@ from ..saml.assertion import (
 from ..saml.bindings import FormPost
 from ..saml.keys import generate_key_pair
 from ..saml.parties import DEV_IDP_PREFIX
-from .messages import INVALID_NAME_ID_POLICY, NO_PASSIVE, Responses, build_idp_metadata
+from .messages import INVALID_NAME_ID_POLICY, NO_PASSIVE, Manner, Responses, build_idp_metadata
 from .people import PEOPLE, Person
 from .sign_in_request import SignInRequest
 
 ServiceProviders = Mapping[str, str] | Callable[[], Mapping[str, str]]
 """The assertion consumer service of each entity id; or a function, asked at every request."""
+
+_USUAL = Manner()
+_NO_CERTIFICATES: Mapping[str, str] = MappingProxyType({})
 
 
 class DevIdP:
@@ -42,8 +46,9 @@ class DevIdP:
         service_providers: ServiceProviders,
         *,
         base_url: str,  # "http://localhost:8001": only for loopback, because anybody can sign in as anybody
-        sign_response: bool = True,  # real ones differ: Entra ID signs the assertion only, Okta both
-        sign_assertion: bool = True,
+        manner: Manner = _USUAL,
+        encryption_certificate: Callable[[str], str | None] = _NO_CERTIFICATES.get,  # PEM, by SP entity id
+        name_id_format: str = NAME_ID_PERSISTENT,  # where a request asks for none
         remember: bool = False,  # True: who is signed in is not asked again, as at a real one
         people: Sequence[Person] = PEOPLE,
         clock: Clock = system_clock,
@@ -61,9 +66,11 @@ class DevIdP:
         self.people = {person.id: person for person in people}
         self.now = clock
         self._service_providers = service_providers
+        self._encryption_certificate = encryption_certificate
+        self._name_id_format = name_id_format
         key = generate_key_pair(f"dev IdP {parts.netloc}", clock())
         self._certificate = key.certificate
-        self._responses = Responses(self.entity_id, key, sign_response=sign_response, sign_assertion=sign_assertion)
+        self._responses = Responses(self.entity_id, key, manner)
 
     @property
     def service_providers(self) -> Mapping[str, str]:
@@ -94,7 +101,7 @@ class DevIdP:
 
     def log_in(self, request: SignInRequest, person: Person, authenticated_at: datetime) -> FormPost:
         """Tell the service provider that this is `person`, who signed in here at that time."""
-        name_id = _name_id(request, person)
+        name_id = _name_id(request, person, default_format=self._name_id_format)
         if name_id is None:
             return self._refuse(request, INVALID_NAME_ID_POLICY, "no such NameID format here")
         acs_url = self._acs_url(request)
@@ -105,6 +112,7 @@ class DevIdP:
             name_id=name_id,
             attributes=person.attributes,
             authenticated_at=authenticated_at,
+            encryption_certificate=self._encryption_certificate(request.service_provider),
         )
         return _post(acs_url, message, request.relay_state)
 
@@ -131,14 +139,17 @@ def _post(acs_url: str, message: str, relay_state: str) -> FormPost:
     return FormPost(acs_url, tuple(fields))
 
 
-def _name_id(request: SignInRequest, person: Person) -> NameID | None:
-    if request.name_id_format in (None, NAME_ID_UNSPECIFIED, NAME_ID_PERSISTENT):
+def _name_id(request: SignInRequest, person: Person, *, default_format: str) -> NameID | None:
+    # SAML core 3.4.1.1: no Format, and "unspecified", leave the choice to us.
+    asked = request.name_id_format
+    name_id_format = default_format if asked in (None, NAME_ID_UNSPECIFIED) else asked
+    if name_id_format == NAME_ID_PERSISTENT:
         # SAML core 8.3.7: opaque, the same at every visit, another one for each service provider.
         value = hashlib.sha256(f"{request.service_provider}\0{person.id}".encode()).hexdigest()[:40]
         return NameID(value, NAME_ID_PERSISTENT, sp_name_qualifier=request.service_provider)
-    if request.name_id_format == NAME_ID_EMAIL:
+    if name_id_format == NAME_ID_EMAIL:
         return NameID(person.email, NAME_ID_EMAIL)
-    if request.name_id_format == NAME_ID_TRANSIENT:
+    if name_id_format == NAME_ID_TRANSIENT:
         return NameID("_" + secrets.token_hex(20), NAME_ID_TRANSIENT)
     return None
 

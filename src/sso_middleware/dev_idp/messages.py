@@ -1,20 +1,25 @@
 """What the dev IdP says: its metadata and its Responses, built by pysaml2's identity provider side.
 
-pysaml2 stamps them with the machine's own time. Our in-process signing is plugged in, so that there
-is no xmlsec1 binary, no key file and no temporary file.
+pysaml2 stamps them with the machine's own time; a skew is added afterwards, before anything is signed.
+Our in-process signing is plugged in, so that there is no xmlsec1 binary, no key file and no temporary file.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from lxml import etree
+
 from ..saml.assertion import NAME_ID_EMAIL, NAME_ID_PERSISTENT, NAME_ID_TRANSIENT, NameID
-from ..saml.metadata import NAMESPACES, SAML2_PROTOCOL, key_descriptor
+from ..saml.entities import SAML2_PROTOCOL
+from ..saml.metadata import NAMESPACES, key_descriptor
 from ..saml.parties import BINDING_POST, BINDING_REDIRECT, KeyPair
 from ..saml.signing import RSA_SHA256, SHA256, crypto_backend
+from .encryption import DataCipher, encrypt_assertion
 
 if TYPE_CHECKING:
     from saml2.server import Server
@@ -25,6 +30,8 @@ _BASIC = "urn:oasis:names:tc:SAML:2.0:attrname-format:basic"
 _AUTHN_CONTEXT = "urn:oasis:names:tc:SAML:2.0:ac:classes:unspecified"
 """Nobody typed a password here."""
 _LIFETIME_MINUTES = 5
+_SAML = "{urn:oasis:names:tc:SAML:2.0:assertion}"
+_TIMES = ("IssueInstant", "NotBefore", "NotOnOrAfter", "AuthnInstant")
 
 
 def build_idp_metadata(entity_id: str, sso_url: str, certificate: str) -> str:
@@ -44,13 +51,24 @@ def build_idp_metadata(entity_id: str, sso_url: str, certificate: str) -> str:
     return cast("bytes", entity.to_string(NAMESPACES)).decode()
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How it says it: real identity providers differ. Entra ID signs the assertion only, Okta both."""
+
+    sign_response: bool = True
+    sign_assertion: bool = True
+    cipher: DataCipher | None = "aes256-gcm"
+    """For service providers that publish an encryption key; None: plaintext all the same."""
+    clock_skew: timedelta = timedelta()
+    """How far its clock is ahead of the machine's; negative: behind."""
+
+
 class Responses:
     """Builds Responses under one entity id and one key."""
 
-    def __init__(self, entity_id: str, key: KeyPair, *, sign_response: bool, sign_assertion: bool) -> None:
+    def __init__(self, entity_id: str, key: KeyPair, manner: Manner) -> None:
         self._server = _server(entity_id, key)
-        self._sign_response = sign_response
-        self._sign_assertion = sign_assertion
+        self._manner = manner
 
     def success(
         self,
@@ -61,6 +79,7 @@ class Responses:
         name_id: NameID,
         attributes: Mapping[str, tuple[str, ...]],
         authenticated_at: datetime,
+        encryption_certificate: str | None,  # PEM, the service provider's
     ) -> str:
         from saml2.saml import NameID as SamlNameID  # noqa: PLC0415
 
@@ -71,24 +90,51 @@ class Responses:
             service_provider,
             name_id=SamlNameID(text=name_id.value, format=name_id.format, sp_name_qualifier=name_id.sp_name_qualifier),
             authn={"class_ref": _AUTHN_CONTEXT, "authn_instant": int(authenticated_at.timestamp())},
-            sign_response=self._sign_response,
-            sign_assertion=self._sign_assertion,
-            sign_alg=RSA_SHA256,
-            digest_alg=SHA256,
+            sign_response=False,  # what is encrypted is signed before, and around it afterwards
+            sign_assertion=False,
         )
-        return str(response)
+        root = self._skewed(str(response))
+        if self._manner.sign_assertion:
+            root = self._signed(root, f"{_SAML}Assertion")
+        if self._manner.cipher and encryption_certificate:
+            _encrypt(root, encryption_certificate, self._manner.cipher)
+        if self._manner.sign_response:
+            root = self._signed(root, ".")
+        return etree.tostring(root, encoding="unicode")
 
     def failure(self, *, acs_url: str, in_response_to: str | None, status: str, message: str) -> str:
         """`status` is the second-level code, under Responder. Signed wherever anything is."""
-        response = self._server.create_error_response(
-            in_response_to,
-            acs_url,
-            (status, message),
-            sign=self._sign_response or self._sign_assertion,
-            sign_alg=RSA_SHA256,
-            digest_alg=SHA256,
-        )
-        return str(response)
+        response = self._server.create_error_response(in_response_to, acs_url, (status, message), sign=False)
+        root = self._skewed(str(response))
+        if self._manner.sign_response or self._manner.sign_assertion:
+            root = self._signed(root, ".")
+        return etree.tostring(root, encoding="unicode")
+
+    def _skewed(self, xml: str) -> etree._Element:
+        root = etree.fromstring(xml.encode())
+        for element in root.iter():
+            for name in _TIMES:
+                if (value := element.get(name)) is not None:
+                    time = datetime.fromisoformat(value) + self._manner.clock_skew
+                    element.set(name, time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return root
+
+    def _signed(self, root: etree._Element, path: str) -> etree._Element:
+        """With the element at this path signed, directly after its Issuer (SAML core 5.4.1, 2.3.3)."""
+        from saml2.sigver import pre_signature_part  # noqa: PLC0415
+
+        (element,) = root.iterfind(path)
+        node_id = str(element.get("ID"))
+        template = pre_signature_part(node_id, sign_alg=RSA_SHA256, digest_alg=SHA256)
+        element.insert(1, etree.fromstring(template.to_string()))
+        signed = self._server.sec.sign_statement(etree.tostring(root), str(element.tag), node_id=node_id)
+        return etree.fromstring(signed.encode())
+
+
+def _encrypt(root: etree._Element, certificate: str, cipher: DataCipher) -> None:
+    (assertion,) = root.iterfind(f"{_SAML}Assertion")
+    plain = etree.tostring(assertion, with_tail=False)
+    root.replace(assertion, encrypt_assertion(plain, certificate=certificate, cipher=cipher))
 
 
 def _server(entity_id: str, key: KeyPair) -> Server:

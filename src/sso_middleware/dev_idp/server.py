@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -28,22 +28,13 @@ class _Quiet(WSGIRequestHandler):
 def serve(
     *,
     port: int,  # 0 for any that is free
-    service_providers: Sequence[tuple[str, str]],  # entity id and assertion consumer service of each
+    make: Callable[[str], DevIdP],  # called once, with the base_url that it has
     ready: Callable[[DevIdP], None],  # called once, when it listens: to print addresses, to write metadata
     host: HostName = "localhost",
-    sign_response: bool = True,
-    sign_assertion: bool = True,
-    remember: bool = False,
 ) -> None:
     """Serve until Ctrl-C (KeyboardInterrupt), which ends it quietly. Raises ConfigurationError for a taken port."""
     listener = listen(port)
-    idp = DevIdP(
-        dict(service_providers),
-        base_url=f"http://{host}:{listener.getsockname()[1]}",
-        sign_response=sign_response,
-        sign_assertion=sign_assertion,
-        remember=remember,
-    )
+    idp = make(f"http://{host}:{listener.getsockname()[1]}")
     server = make_idp_server(idp, listener)
     try:
         ready(idp)
