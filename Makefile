@@ -16,7 +16,7 @@ help:
 	@echo "make test          linters, types, and the whole suite (installs test servers where it can)"
 	@echo "make lint          linters and types only"
 	@echo "make long          the slow tests: fuzzing, soak, the server matrix"
-	@echo "make bench         verification side by side with its peers"
+	@echo "make bench         verification and more, side by side with their peers (also as benchmarks/latest.json)"
 	@echo "make docs          the documentation, into docs/_build/html"
 	@echo "make requirements  export hash-pinned requirements from pyproject.toml (UPGRADE=1: newest releases)"
 	@echo "make clean         remove what these commands made"
@@ -35,15 +35,22 @@ lint: $(VENV)/.for-tests
 	@$(BIN)/mypy --no-error-summary $(wildcard src tests examples benchmarks)
 	@$(BIN)/lint-imports --no-cache --no-logo >$(VENV)/.lint-imports 2>&1 || { cat $(VENV)/.lint-imports; exit 1; }
 
-long: $(VENV)/.for-tests .venvs/oldest/.installed
+long: $(VENV)/.for-long .venvs/oldest/.installed
 	@scripts/install-test-servers
 	@echo "== the stores, on the oldest SQLAlchemy"
 	@PYTHONPATH=.venvs/oldest $(BIN)/python -m pytest -q tests/stores
 	@echo "== the slow tests"
 	@$(BIN)/python -m pytest -q -m slow
+	@echo "== 100,000 generated attacks on sign-in, 25,000 on each way of logout"
+	@SSO_GENERATED=100000 $(BIN)/python -m pytest -q -n 2 tests/generated
+	@echo "== fuzzing, a minute for each target"
+	@$(BIN)/python -m tests.fuzzing
+	@echo "== memory over 100,000 verifications"
+	@$(BIN)/python -m tests.soak
 
-bench: $(VENV)/.for-tests
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.for-bench
+	@scripts/install-peers
+	@$(BIN)/python -m benchmarks --json benchmarks/latest.json
 
 docs: $(VENV)/.for-docs
 	@$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
@@ -72,6 +79,14 @@ $(VENV)/.for-demo: $(VENV)/.package
 $(VENV)/.for-tests: $(VENV)/.package requirements/test.txt
 	@echo "Installing what the tests need into $(VENV)"
 	@$(INSTALL) --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.for-long: $(VENV)/.for-tests requirements/long.txt
+	@$(INSTALL) --require-hashes -r requirements/long.txt
+	@touch $@
+
+$(VENV)/.for-bench: $(VENV)/.for-tests requirements/bench.txt
+	@$(INSTALL) --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(VENV)/.for-docs: $(VENV)/.package requirements/docs.txt

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_benchmark_runs() -> None:
-    """One short round names every contender for every way of signing."""
+@pytest.mark.parametrize("section", ["verification", "acs"])
+def test_the_benchmark_runs(tmp_path: Path, section: str) -> None:
+    """One short round gives a table, and the same as JSON: everything beside the floor."""
+    report = tmp_path / "report.json"
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--rounds", "1", "--calls", "1"],
+        [sys.executable, "-m", "benchmarks", section, "--rounds", "1", "--seconds", "0", "--json", str(report)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    for contender in ("sso-middleware ", "signatures only", "python-xmlsec", "signxml "):
-        assert result.stdout.count(f"  {contender}") + result.stdout.count(f", {contender} ") >= 3
+    for measured in json.loads(report.read_text())["sections"]:
+        assert measured["title"] in result.stdout
+        contenders = {row["contender"]: row for row in measured["rows"]}
+        assert len(contenders) >= 2
+        assert next(row for name, row in contenders.items() if name.startswith("floor"))["ratio"] == 1.0
+        assert all(name in result.stdout for name in contenders)
