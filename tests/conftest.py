@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.metadata_refreshing import Refreshing, url_connection
 from tests.servers import simplesamlphp
 from tests.world import Kind, Style, World
 
@@ -58,3 +59,11 @@ def make_world(request: pytest.FixtureRequest, database_url: str) -> Iterator[Ma
 def world(make_world: MakeWorld) -> World:
     """One connection, `acme`, for acme.example; everybody must sign in, everywhere."""
     return make_world()
+
+
+@pytest.fixture
+def make_refreshing(database_url: str) -> Iterator[Callable[..., Refreshing]]:
+    """Makes a `Refreshing` of the connection `acme`, with other settings of that connection."""
+    store = SqlStore(database_url)
+    yield lambda **changes: Refreshing(store, url_connection(**changes))
+    store.close()

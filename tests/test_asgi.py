@@ -83,7 +83,7 @@ def open_socket(world: World, scope: dict[str, Any], *incoming: dict[str, Any]) 
 
 
 def test_a_websocket_without_a_session_is_refused_at_the_handshake(asgi: World) -> None:
-    """401 where the server can say so, else closed before it was accepted."""
+    """WEB-011: 401 where the server can say so, else closed before it was accepted."""
     asgi.wrap(echo)
 
     told = open_socket(asgi, socket_scope(asgi, extensions={"websocket.http.response": {}}))

@@ -36,8 +36,8 @@ LONGEST_FILE = 400
 CATALOGUE = PACKAGE / "errors.py"  # grows by a row for each error, and by nothing else
 
 # What an import may name besides declared dependencies: typeshed's own module exists for type checkers only,
-# and pydantic pins the exact release of its core.
-NOT_DECLARED = {"_typeshed", "pydantic_core", "sso_middleware"}
+# and pydantic and httpx2 (the extra `metadata`) pin the exact release of their cores.
+NOT_DECLARED = {"_typeshed", "httpcore2", "pydantic_core", "sso_middleware"}
 
 
 def tracked_files() -> list[Path]:

@@ -22,6 +22,7 @@ from tests.world import Answer, Browser, World
 
 from sso_middleware import ConfigurationError
 from sso_middleware.errors import AssertionReplayed
+from sso_middleware.events import EXPLANATION
 from sso_middleware.saml.assertion import NAME_ID_TRANSIENT
 from sso_middleware.saml.parties import ServiceProvider
 from sso_middleware.stores.sql import SqlStore
@@ -99,10 +100,26 @@ def faults_of(world: World, attack: Attack) -> Iterator[str]:
         yield f"{attack}: the refusal may be stored"
     if any(secret in answer.text for secret in (login.scene.email, login.scene.victim)):
         yield f"{attack}: the page tells who was meant"
-    if attack.solicited:
-        login.post(attack.twin(login.scene))
-        if not login.browser.has_session:
-            yield f"{attack}: the honest twin is refused: {world.codes}"
+    yield from faults_of_explanation(world, attack, login.scene)
+    twin = login.post(attack.twin(login.scene))
+    # Nobody is signed in by a message that we did not ask for, but our own request follows it (`restart`).
+    is_accepted = login.browser.has_session if attack.solicited else is_our_request(world, twin)
+    if not is_accepted:
+        yield f"{attack}: the honest twin is refused: {world.codes}"
+
+
+def faults_of_explanation(world: World, attack: Attack, scene: Scene) -> Iterator[str]:
+    """What is kept for the admin: there whenever the person was shown a reference, and telling of nobody."""
+    for event in world.events:
+        told = event.detail.get(EXPLANATION, "")
+        if event.reference and event.code != "body_too_large" and not told:
+            yield f"{attack}: no explanation"
+        if any(secret in told for secret in (scene.email, scene.victim, "Lovelace")):
+            yield f"{attack}: the explanation tells who was meant"
+
+
+def is_our_request(world: World, answer: Answer) -> bool:
+    return answer.status == 303 and answer.location.startswith(f"{world.idp.sso_url}?SAMLRequest=")
 
 
 def settings_for(world: World, trust: Mapping[str, Any]) -> dict[str, Any]:

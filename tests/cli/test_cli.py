@@ -10,11 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from lxml import etree
 from tests.cli.conftest import ACME, KEY, NOW, OLD_KEY, SETTINGS, Call
 
 from sso_middleware.calling import system_clock
 from sso_middleware.errors import ConfigurationError
 from sso_middleware.events import Event
+from sso_middleware.saml.self_test import check_installation
 from sso_middleware.settings import Settings
 from sso_middleware.stores.records import LoginRequest
 from sso_middleware.stores.sql import SqlStore
@@ -158,6 +160,16 @@ def test_check_misses_the_database_driver(call: Call, folder: Path, monkeypatch:
     assert 'pip install "sso-middleware[postgres]"' in result.stderr
 
 
+def test_check_misses_a_library_that_verifies(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the self-test at start would find is told: which releases are here, and what to install."""
+    check_installation.cache_clear()
+    monkeypatch.setattr(etree, "tostring", lambda *arguments, **options: b"")
+    result = call("check")
+    assert result.exit_code == 1
+    assert "the SAML self-test failed" in result.stderr
+    assert "pip install --force-reinstall" in result.stderr
+
+
 def test_check_tells_every_problem(call: Call, folder: Path) -> None:
     """What would be told at start, all at once: on stderr, or as JSON on stdout; with code 1."""
     (folder / "sso.toml").write_text('base_url = "http://app.example.com"\nsecret_keys = ["x"]\nprotcet = []\n')
@@ -287,6 +299,17 @@ def test_without_events_nothing_has_happened(call: Call) -> None:
     assert json.loads(call("events", "--json").stdout) == []
 
 
+def test_check_notes_every_dated_exception(call: Call, folder: Path) -> None:
+    """One that is open and one that has ended: the operator sees both, as the log at start tells them."""
+    open_until = (system_clock() + timedelta(days=60)).date()
+    exceptions = f"sha1_until = {open_until}\nskip_destination_until = 2020-01-01\n"
+    (folder / "sso.toml").write_text(SETTINGS + ACME + exceptions)
+    result = call("check")
+    assert result.exit_code == 0
+    assert f"connection 'acme': sha1_until allows SHA-1 signatures until {open_until}" in result.stdout
+    assert "connection 'acme': skip_destination_until has ended; take it out" in result.stdout
+
+
 # Metadata and keys
 
 
@@ -320,6 +343,18 @@ def test_shared_metadata_is_for_all(call: Call, folder: Path) -> None:
     result = call("metadata", "acme")
     assert 'entityID="urn:us"' in result.stdout
     assert "http://127.0.0.1:8000/sso/acs" in result.stdout
+    assert call("metadata").stdout == result.stdout
+
+
+def test_metadata_of_one_that_moved_in_among_those_that_share(call: Call, folder: Path) -> None:
+    """Asked for by id it has its own entity id and addresses; what all share has not."""
+    moved_in = 'sp_entity_id = "urn:former"\nacs_paths = ["/saml/acs"]\n'
+    (folder / "sso.toml").write_text(f"shared_acs = true\n{SETTINGS}{ACME}{moved_in}")
+    own, shared = call("metadata", "acme").stdout, call("metadata").stdout
+    assert 'entityID="urn:former"' in own
+    assert "http://127.0.0.1:8000/saml/acs" in own
+    assert 'entityID="http://127.0.0.1:8000/sso/metadata"' in shared
+    assert "saml/acs" not in shared
 
 
 def test_metadata_needs_no_hooks(call: Call, folder: Path) -> None:

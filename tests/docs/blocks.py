@@ -54,7 +54,7 @@ def complete_toml(code: str) -> str:
 
 
 def furnish(folder: Path, identity_provider: IdentityProvider) -> None:
-    """What the pages take for granted: settings, an identity provider's metadata, a Django project."""
+    """What the pages take for granted: settings, an identity provider's metadata, keys, a Django project."""
     metadata = folder / "acme-idp.xml"
     metadata.write_text(identity_provider.metadata)
     connection = (
@@ -62,6 +62,12 @@ def furnish(folder: Path, identity_provider: IdentityProvider) -> None:
         'metadata_file = "acme-idp.xml"\n'
     )
     (folder / "sso.toml").write_text(complete_toml("background = false\n" + connection))
+    keys = folder / "keys"
+    keys.mkdir()
+    for name in ("signing", "encryption", "encryption-before"):
+        (keys / f"{name}.pem").write_text("-----BEGIN PRIVATE KEY-----\n")
+    for name in ("signing", "next-signing", "encryption"):
+        (keys / f"{name}.crt").write_text("-----BEGIN CERTIFICATE-----\n")
     site = folder / "mysite"
     site.mkdir()
     (site / "__init__.py").touch()

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from tests.docs.blocks import ROOT
 
 from sso_middleware import Hooks, Identity, Principal
-from sso_middleware.errors import SSOError
+from sso_middleware.errors import LoginRefused, MessageRefused, SSOError
 from sso_middleware.settings import AttributeMap, ConnectionSettings, Settings
 from sso_middleware.web import Request
 
@@ -104,3 +104,14 @@ def test_what_a_hook_can_ask_of_a_request_is_named() -> None:
     fields = {field.name for field in dataclasses.fields(Request)} - {"raw_path", "is_websocket"}
     assert [name for name in fields if not re.search(rf"`(?:request\.)?{name}\b", text)] == []
     assert "`request.cookie(name)`" in text
+
+
+def test_the_page_of_causes_is_what_the_code_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/troubleshooting.md is the table of checks; every refusal of a sign-in is on it."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    made = runpy.run_path(str(ROOT / "docs" / "_ext" / "troubleshooting.py"))["build_page"]()
+    page = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    assert page == made, "run: python docs/_ext/troubleshooting.py"
+    told = runpy.run_path(str(ROOT / "docs" / "_ext" / "error_codes.py"))
+    refusals = [*told["with_subclasses"](MessageRefused), *told["with_subclasses"](LoginRefused)]
+    assert [error.code for error in refusals if not error.__subclasses__() and f"| `{error.code}` |" not in page] == []

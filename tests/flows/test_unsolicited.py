@@ -93,7 +93,7 @@ def test_accept_asks_first(make_world: MakeWorld) -> None:
 
 
 def test_accept_needs_the_token_of_that_page_and_works_once(make_world: MakeWorld) -> None:
-    """A forged post gets nowhere; so does the second one."""
+    """WEB-014: a forged post gets nowhere; so does the second one."""
     world = world_of(make_world, "accept")
     page = world.post_response(unsolicited(world))
     other = world.browser()
