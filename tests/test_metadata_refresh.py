@@ -10,7 +10,7 @@ import pytest
 from tests.identity_provider import IdentityProvider
 from tests.metadata_refreshing import NOW, URL, Refreshing, aggregate, url_connection, with_valid_until
 
-from sso_middleware.directory import read_current
+from sso_middleware.directory import read_copy, read_current
 from sso_middleware.errors import MetadataFetchFailed, MetadataUnusable
 from sso_middleware.metadata_refresh import guard_of
 from sso_middleware.saml.metadata_bytes import MAX_AGGREGATE_BYTES, MAX_BYTES
@@ -323,3 +323,29 @@ def test_a_copy_of_a_dev_idp_ends_with_the_loopback(refreshing: Refreshing) -> N
     (current,) = read_current(refreshing.settings, refreshing.refresher.declared, refreshing.store, NOW)
 
     assert current.trusted is None
+
+
+def test_a_copy_that_cannot_be_read_any_more_gives_way_by_approval(refreshing: Refreshing) -> None:
+    """After an upgrade, say: nobody is trusted unseen, and the way on is a person's word."""
+    (declared,) = refreshing.settings.connections
+    good = refreshing.refresh(IDP.metadata)
+    kept = replace(good, document=b"<of-old/>", version=good.version + 1)
+    assert refreshing.store.put_metadata_copy(kept, replaces=good.version)
+
+    held = refreshing.refresh(GLOBEX.metadata)
+
+    assert "can't be read by this version" in (held.held_reason or "")
+    assert refreshing.refresher.approve(declared, held.held or b"", refreshing.now).document == held.held
+
+
+def test_a_copy_that_breaks_the_reader_is_no_other_connections_trouble(refreshing: Refreshing) -> None:
+    """Who reads it at a sign-in goes on: nobody is trusted for this connection, and all others are as before."""
+    (declared,) = refreshing.settings.connections
+    good = refreshing.refresh(IDP.metadata)
+
+    class Broken(bytes):
+        def __len__(self) -> int:
+            raise ValueError("of a kind that nobody thought of")
+
+    assert read_copy(good, declared, NOW) is not None
+    assert read_copy(replace(good, document=Broken()), declared, NOW) is None

@@ -46,7 +46,7 @@ def _warn(
     step = next((step for step in STEPS if key.not_after - now <= step), None)
     if step is None or key.not_after + REMEMBERED <= now:
         return
-    shown = fingerprint(key)
+    shown = fingerprint(key.certificate)
     if store.claim_notice(f"{code}/{connection_id or ''}/{shown}/{step.days}", key.not_after + REMEMBERED):
         left = (key.not_after - now).days
         detail = {"ends": f"{key.not_after:%Y-%m-%d}", "days_left": str(max(left, 0)), "sha256": shown}

@@ -8,6 +8,7 @@ the last good copy stays. When this runs is housekeeping's and the command line'
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -20,8 +21,8 @@ from .errors import ConfigurationError, MetadataFetchFailed, MetadataUnusable, S
 from .events import Event
 from .idp_source import FromUrl
 from .saml.certificates import fingerprint
-from .saml.metadata_bytes import MAX_AGGREGATE_BYTES, MAX_BYTES
 from .saml.metadata import IdpMetadata, read_metadata
+from .saml.metadata_bytes import MAX_AGGREGATE_BYTES, MAX_BYTES
 from .saml.parties import IdentityProvider, PinnedKey
 from .settings import ConnectionSettings, Settings
 from .stores.records import MetadataCopy, MetadataStamp, Store
@@ -107,7 +108,9 @@ class MetadataRefresh:
             raise
         except Exception as error:
             # What nobody thought of in one answer must not keep those after it from being fetched, round by round.
-            log.exception("fetching the metadata of connection %r failed", declared.id)
+            # Without its text: a URL with a token in it could be part of that.
+            stack = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+            log.error("metadata of connection %r: unexpected %s\n%s", declared.id, type(error).__name__, stack)
             after, events = _failed(declared, before, old, known, f"unexpected {type(error).__name__}", now)
         if not self.store.put_metadata_copy(after, replaces=before.version if before else None):
             return self.store.get_metadata_copy(declared.id) or after  # somebody else was here at this moment
@@ -221,7 +224,10 @@ def _decided(
     now: datetime,
 ) -> tuple[MetadataCopy, list[Event]]:
     copy = replace(_attempted(declared, before, old, now), problem=None, next_fetch_at=next_fetch(found, now))
-    reason = why_hold(_last_known(old, known, declared), found, declared, now)
+    try:
+        reason = why_hold(_last_known(old, known, declared), found, declared, now)
+    except MetadataUnusable:
+        reason = "the last good copy can't be read by this version any more, so its keys can't be compared"
     if reason:
         is_new = copy.held != found.document
         held = replace(copy, held=found.document, held_reason=reason, held_at=now if is_new else copy.held_at)
@@ -300,7 +306,7 @@ def _kept(before: Iterable[PinnedKey], after: Iterable[PinnedKey]) -> bool:
 
 
 def _fingerprints(keys: Iterable[PinnedKey]) -> str:
-    return ", ".join(fingerprint(key)[:23] for key in keys)
+    return ", ".join(fingerprint(key.certificate) for key in keys)
 
 
 def _event(code: str, declared: ConnectionSettings, now: datetime, detail: dict[str, str]) -> Event:

@@ -326,7 +326,7 @@ def test_metadata_is_for_upload(call: Call, folder: Path) -> None:
 def test_metadata_of_an_unknown_connection(call: Call, folder: Path) -> None:
     """Which ones there are is told; without any, what to add; with several, which one must be said."""
     unknown = call("metadata", "acne")
-    assert unknown.exit_code == 1
+    assert unknown.exit_code == 2
     assert "there are: acme" in unknown.stderr
     (folder / "sso.toml").write_text(SETTINGS)
     assert call("metadata").exit_code == 1

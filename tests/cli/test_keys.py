@@ -71,7 +71,7 @@ def test_the_list_says_what_each_key_does(call: Call) -> None:
     call("keys", "add", "encryption")
     listed = call("keys", "list").stdout
     assert "published, decrypts" in listed
-    assert len(re.findall(r"certificate SHA-256 (?:[0-9a-f]{2}:){31}[0-9a-f]{2}\n", listed)) == 2
+    assert len(re.findall(r"certificate SHA-256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}\n", listed)) == 2
     assert "PRIVATE" not in listed + call("keys", "list", "--json").stdout
 
 

@@ -100,7 +100,7 @@ def test_another_keys_message_is_told_by_both_certificates(world: World) -> None
 
     record = kept(world)
     assert (world.events[-1].code, record["check"]) == ("signature_invalid", "signature")
-    assert record["came"].startswith('certificate "')
+    assert record["came"].startswith('certificate whose SHA-256 begins "')
     assert record["came"] != record["expected"]
     assert "rolled over" in record["hints"][0]
 

@@ -92,6 +92,17 @@ def test_a_required_attribute_that_is_missing_or_empty_is_refused(missing: str) 
             read_identity(assertion(attributes), connection())
 
 
+def test_all_that_is_missing_is_told_at_once() -> None:
+    """So that it can be put right at once."""
+    with pytest.raises(AttributeMissing) as refused:
+        read_identity(assertion({"Email": ADA["Email"]}), connection())
+
+    assert refused.value.detail == (
+        "the assertion has no value for first_name: expected an attribute named 'FirstName'; for last_name: expected an"
+        " attribute named 'LastName'"
+    )
+
+
 def test_names_can_be_waived() -> None:
     """By the connection."""
     found = read_identity(assertion({"Email": ADA["Email"]}), connection(required_attributes=["email"]))

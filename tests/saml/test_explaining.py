@@ -106,7 +106,7 @@ def leaves(root: type[SSOError]) -> Iterator[type[SSOError]]:
 def test_every_refusal_belongs_to_exactly_one_check(error: type[SSOError]) -> None:
     """So each has an explanation, and the list of causes is closed."""
     owners = [check.id for check in CHECKS if error in check.causes]
-    assert len(owners) == 1, f"{error.__name__} belongs into saml/explaining/checks.py, once: {owners}"
+    assert len(owners) == 1, f"{error.__name__} belongs into one check of saml/explaining/, once: {owners}"
     assert who_must_act(error) in list(Who)
 
 
@@ -301,8 +301,8 @@ def test_a_rolled_over_certificate_is_told_with_both_fingerprints() -> None:
     refused = explanation.refused
     assert (explanation.code, refused and refused.check.id) == ("signature_invalid", "signature")
     assert refused is not None
-    assert re.search(r"certificate \"([0-9A-F]{2}:){15}[0-9A-F]{2}\"", refused.came)
-    assert refused.came.removeprefix("certificate ") not in refused.expected
+    assert re.search(r"certificate whose SHA-256 begins \"([0-9A-F]{2}:){15}[0-9A-F]{2}\"", refused.came)
+    assert refused.came.removeprefix("certificate whose SHA-256 begins ") not in refused.expected
     assert "rolled over" in hints(explanation)
     assert "never the certificate out of a message" in hints(explanation)
 
@@ -535,6 +535,7 @@ def test_who_it_is_about_is_explained_by_the_attributes_that_came() -> None:
     assert refused is not None
     assert refused.came.startswith("e-mail domain acme.example; attributes Email (1), FirstName (1)")
     assert refused.why == "the assertion has no value for email: expected an attribute named 'mail'"
+    assert refused.advice == refused.check.advice_on(AttributeMissing()) != refused.check.advice
     assert {one.state for one in explanation.findings[:20]} == {"passed"}
 
 
@@ -621,6 +622,7 @@ def test_a_value_from_outside_is_harmless() -> None:
     [
         (timedelta(seconds=40), "40 seconds"),
         (timedelta(minutes=-7), "7 minutes"),
+        (timedelta(seconds=599), "10 minutes"),
         (timedelta(hours=5), "5 hours"),
         (timedelta(days=3), "3 days"),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -68,29 +69,27 @@ def _read(settings: Settings, now: datetime) -> Connections:
     """Raises ConfigurationError with everything that would be told at start, but for the database's state."""
     problems: list[str] = []
     connections = Connections(())
-    try:
+    with _noted(problems):
         check_installation()
-    except ConfigurationError as error:
-        problems += error.problems
-    try:
+    with _noted(problems):
         connections = read_connections(settings, now)
-    except ConfigurationError as error:
-        problems += error.problems
-    try:
+    with _noted(problems):
         make_engine(read_database_url(settings.database_url)).dispose()  # it connects at first use only
-    except ConfigurationError as error:
-        problems += error.problems
-    try:
+    with _noted(problems):
         read_supplied_keys(settings)
-    except ConfigurationError as error:
-        problems += error.problems
-    try:
+    with _noted(problems):
         check_chores(settings)
-    except ConfigurationError as error:
-        problems += error.problems
     if problems:
         raise ConfigurationError(*problems)
     return connections
+
+
+@contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError as error:
+        problems += error.problems
 
 
 def _with_what_was_fetched(settings: Settings, declared: Connections, now: datetime) -> tuple[Connections, list[str]]:

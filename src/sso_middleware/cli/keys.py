@@ -11,12 +11,11 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 
 from ..calling import system_clock
 from ..errors import KeyChangeRefused
 from ..flows.own_keys import PURPOSES, add_next_key, drop_key, reseal, rotate_keys
+from ..saml.certificates import fingerprint
 from ..settings import Settings
 from ..stores.records import KeyPurpose, SealedKey
 from ..stores.sealing import Sealer
@@ -27,7 +26,7 @@ _DOES = {
     ("signing", "current"): "published, signs",
     ("signing", "retired"): "does nothing any more",
     ("encryption", "next"): "published, decrypts",
-    ("encryption", "current"): "decrypts",
+    ("encryption", "current"): "decrypts; published while there is no next one",
     ("encryption", "retired"): "decrypts, not published",
 }
 _SETTINGS: dict[KeyPurpose, str] = {
@@ -189,7 +188,7 @@ def _as_text(key: SealedKey) -> str:
     since = key.changed_at or key.created_at
     return (
         f"{key.id}  {key.purpose:<10}  {key.state:<7}  since {since:%Y-%m-%d %H:%M}Z  {_DOES[key.purpose, key.state]}\n"
-        f"    certificate SHA-256 {_fingerprint(key)}"
+        f"    certificate SHA-256 {fingerprint(key.certificate)}"
     )
 
 
@@ -201,9 +200,5 @@ def _as_json(key: SealedKey) -> dict[str, object]:
         "created_at": key.created_at.isoformat(),
         "changed_at": key.changed_at and key.changed_at.isoformat(),
         "certificate": key.certificate,
-        "certificate_sha256": _fingerprint(key),
+        "certificate_sha256": fingerprint(key.certificate),
     }
-
-
-def _fingerprint(key: SealedKey) -> str:
-    return x509.load_pem_x509_certificate(key.certificate.encode()).fingerprint(SHA256()).hex(":")

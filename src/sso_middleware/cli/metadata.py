@@ -65,8 +65,7 @@ def show(connection_id: str | None, output: Path | None, config: Path | None) ->
     settings = Settings.load(config=config)
     ids = [connection.id for connection in settings.connections]
     if connection_id is not None and connection_id not in ids:
-        click.echo(f"There is no connection {connection_id!r}; there are: {', '.join(ids) or 'none'}.", err=True)
-        raise click.exceptions.Exit(1)
+        raise click.UsageError(f"there is no connection {connection_id!r}; there are: {', '.join(ids) or 'none'}")
     if not ids:
         click.echo("No connection is configured: add one to [[connections]] in the TOML file.", err=True)
         raise click.exceptions.Exit(1)
@@ -133,7 +132,7 @@ def held(connection_id: str, config: Path | None) -> None:
     with open_store(settings) as store:
         copy = store.get_metadata_copy(declared.id)
     if copy is None or copy.held is None:
-        click.echo(f"No metadata of connection {connection_id!r} is held for approval.", err=True)
+        click.echo(f"no metadata of connection {connection_id!r} is held for approval", err=True)
         raise click.exceptions.Exit(1)
     click.echo(f"Held because {copy.held_reason}.", err=True)
     click.echo(copy.held.rstrip() + b"\n", nl=False)
@@ -179,11 +178,11 @@ def _chosen(settings: Settings, connection_id: str | None) -> list[ConnectionSet
     fetched = fetched_connections(settings)
     if connection_id is None and fetched:
         return list(fetched.values())
+    if connection_id is None:
+        raise ConfigurationError("no connection has a metadata_url")
     if connection_id not in fetched:
-        raise ConfigurationError(
-            f"no connection {connection_id!r} with a metadata_url; there are: {', '.join(fetched) or 'none'}"
-            if connection_id
-            else "no connection has a metadata_url"
+        raise click.UsageError(
+            f"there is no connection {connection_id!r} with a metadata_url; there are: {', '.join(fetched) or 'none'}"
         )
     return [fetched[connection_id]]
 

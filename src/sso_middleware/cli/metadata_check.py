@@ -42,8 +42,8 @@ def check_metadata(
 ) -> None:
     """Say what is in an identity provider's metadata, and whether it can be used.
 
-    INPUT is a file, a URL, or - for the standard input: metadata as XML, or entity id, sign-in URL and
-    certificate on lines of their own. Exits 1 if it can't be used.
+    INPUT is the file or the URL of metadata as XML; or - for the standard input, which may hold entity id,
+    sign-in URL and certificate on lines of their own instead. Exits 1 if it can't be used.
     """
     now = system_clock()
     try:
@@ -110,7 +110,7 @@ def _told(
 
 def _certificate(key: PinnedKey, now: datetime) -> dict[str, object]:
     return {
-        "sha256": fingerprint(key),
+        "sha256": fingerprint(key.certificate),
         "ends": key.not_after.isoformat(),
         "days_left": (key.not_after - now).days,
     }

@@ -40,9 +40,9 @@ def migrate(config: Path | None) -> None:
 @click.command()
 @config_option
 def housekeeping(config: Path | None) -> None:
-    """Do what is due, once: delete what has ended.
+    """Do what is due, once: delete what has ended, fetch metadata.
 
-    Metadata is fetched as well, and certificates that end are told. For cron, every minute, with
+    Certificates that end are told as well. For cron, every minute, with
     `background = false`. The hooks of the app are not called.
     """
     settings = Settings.load(config=config)

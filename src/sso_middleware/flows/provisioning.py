@@ -58,9 +58,13 @@ def read_identity(assertion: Assertion, connection: Connection) -> Identity:
         user_id=None,
         attempt_id=attempt_id(connection, assertion),
     )
-    for field, name in (("email", names.email), ("first_name", names.first_name), ("last_name", names.last_name)):
-        if field in connection.required_attributes and not getattr(identity, field):
-            raise AttributeMissing(f"the assertion has no value for {field}: expected an attribute named {name!r}")
+    missing = [
+        f"{field}: expected an attribute named {name!r}"
+        for field, name in (("email", names.email), ("first_name", names.first_name), ("last_name", names.last_name))
+        if field in connection.required_attributes and not getattr(identity, field)
+    ]
+    if missing:  # all at once, so that they can be put right at once
+        raise AttributeMissing(f"the assertion has no value for {'; for '.join(missing)}")
     return identity
 
 

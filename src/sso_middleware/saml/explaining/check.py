@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ...errors import SSOError
@@ -34,11 +34,16 @@ class Check:
     """Not made of a Response that says that the sign-in failed."""
     of_flow: bool = False
     """Made with our own records: can't be judged from a message alone."""
+    closer: Mapping[type[SSOError], str] = field(default_factory=dict)
+    """What to do about one refusal, where `advice` must be about several things at once."""
 
     @property
     def who(self) -> Who:
         """As a rule."""
         return next(iter(self.refusals))
+
+    def advice_on(self, error: SSOError) -> str:
+        return next((words for kind, words in self.closer.items() if isinstance(error, kind)), self.advice)
 
     @property
     def causes(self) -> dict[type[SSOError], Who]:

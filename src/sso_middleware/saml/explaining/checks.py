@@ -1,8 +1,8 @@
 """The checks of a sign-in in their order, and for each which refusals are its own and who must act.
 
 Closed: every refusal that a sign-in can end in belongs to exactly one check (tests hold that). The order
-is that of the flow: the gate, then whose message it is, signatures, encryption, the rules, the person.
-What passes in one check may only be told from the next on: this order never says "passed" too early.
+is that of the flow: the gate (`gate_checks`), then whose message it is, signatures, encryption, the rules,
+the person. What passes in one check may only be told from the next on: this order never says "passed" too early.
 """
 
 from __future__ import annotations
@@ -13,130 +13,12 @@ from ... import errors
 from ...errors import SSOError
 from . import readings
 from .check import Check, Who
+from .gate_checks import GATE_CHECKS
 
-_REPORT = (
-    "No honest identity provider sends this. If a real sign-in shows it, its software is at fault: tell its maker."
-)
 _BEGIN_AGAIN = "Begin again at the app."
 
 CHECKS: tuple[Check, ...] = (
-    # The gate
-    Check(
-        "request",
-        "The request",
-        "a form posted to the ACS, with SAMLResponse in it once and no SAMLRequest",
-        "Nothing, if a robot sent it. From people: the identity provider must use the binding HTTP-POST, and no proxy"
-        " may change or frame the form.",
-        {
-            Who.IDP: (
-                errors.BadRequest,
-                errors.MethodNotAllowed,
-                errors.BodyTooLarge,
-                errors.UnsupportedForm,
-                errors.PageNotFound,
-                errors.MessageAmbiguous,
-                errors.QueryMalformed,
-            ),
-            Who.HOST: (errors.Misdirected, errors.FramedRequest),
-            Who.PERSON: (errors.CsrfMismatch, errors.TooManyAttempts),
-        },
-        of_flow=True,
-    ),
-    Check(
-        "encoding",
-        "Base64 and size",
-        "plain base64, at most 256 KiB, not deflated",
-        "Let the identity provider post to the ACS (binding HTTP-POST), and send fewer attributes (often: groups) if it"
-        " is too large.",
-        {Who.IDP: (errors.Base64Invalid, errors.MessageTooLarge, errors.DeflateInvalid, errors.DeflatedOnPost)},
-    ),
-    Check(
-        "xml",
-        "Plain XML",
-        "one well-formed XML 1.0 document in UTF-8, without DTD, comments, CDATA or processing instructions",
-        _REPORT,
-        {
-            Who.IDP: (
-                errors.XmlMalformed,
-                errors.EncodingNotAllowed,
-                errors.XmlVersionNotAllowed,
-                errors.CdataNotAllowed,
-            ),
-            Who.ATTACK: (
-                errors.CommentNotAllowed,
-                errors.ProcessingInstructionNotAllowed,
-                errors.DoctypeNotAllowed,
-                errors.XmlTooComplex,
-                errors.NamespaceNotAbsolute,
-            ),
-        },
-    ),
-    Check(
-        "kind",
-        "The kind of message",
-        "a Response of SAML 2.0",
-        "Give each kind of message its own address at the identity provider, as in our metadata.",
-        {Who.IDP: (errors.RootUnexpected, errors.VersionUnsupported)},
-        read=readings.read_kind,
-    ),
-    Check(
-        "form",
-        "The form",
-        "elements, attributes and IDs as the SAML schema has them, and one assertion",
-        _REPORT,
-        {
-            Who.IDP: (
-                errors.SchemaViolated,
-                errors.AttributeNotAllowed,
-                errors.AttributeRequired,
-                errors.IdInvalid,
-                errors.TimeInvalid,
-                errors.TooManyAssertions,
-            ),
-            Who.ATTACK: (errors.DuplicateId, errors.AssertionMisplaced),
-        },
-    ),
-    Check(
-        "signature_form",
-        "The form of signatures",
-        "each directly after Issuer, over its own parent, enveloped, in exclusive canonical form",
-        _REPORT,
-        {
-            Who.IDP: (
-                errors.SignatureMisplaced,
-                errors.SignatureMalformed,
-                errors.KeyInfoNotAllowed,
-                errors.CanonicalizationNotAllowed,
-            ),
-            Who.ATTACK: (errors.ReferenceNotAllowed, errors.TransformNotAllowed),
-        },
-        read=readings.read_signature_form,
-    ),
-    Check(
-        "algorithm",
-        "Signature algorithms",
-        "RSA or ECDSA with SHA-256 or better",
-        "Choose RSA with SHA-256 at the identity provider, for the signature and for the digest.",
-        {Who.IDP: (errors.AlgorithmNotAllowed,)},
-        read=readings.read_algorithm,
-    ),
-    Check(
-        "encryption_form",
-        "The form of encrypted data",
-        "one EncryptedData with one EncryptedKey, and no reference to anything else",
-        _REPORT,
-        {
-            Who.IDP: (errors.EncryptionMalformed,),
-            Who.ATTACK: (errors.EncryptionReferenceNotAllowed,),
-        },
-    ),
-    Check(
-        "contents",
-        "Status and assertion",
-        "an assertion if the Status is Success, none if not",
-        _REPORT,
-        {Who.IDP: (errors.AssertionMissing, errors.StatusContradicted)},
-    ),
+    *GATE_CHECKS,
     # Whose it is
     Check(
         "login_request",
@@ -150,13 +32,19 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "connection",
         "The connection",
-        "an enabled connection, the one that sent the request",
+        "an enabled connection that has metadata, the one that sent the request",
         "Compare the address with `sso-middleware metadata ID`; each connection has its own at the identity provider.",
         {
             Who.IDP: (errors.UnknownConnection, errors.ConnectionMismatch),
             Who.HOST: (errors.ConnectionDisabled, errors.ConnectionNotReady, errors.NotSetUp),
         },
         of_flow=True,
+        closer={
+            errors.ConnectionDisabled: "Set the connection's `enabled` to true, or tell its people why not.",
+            errors.ConnectionNotReady: "`sso-middleware metadata list` says why nothing usable came from its"
+            " `metadata_url`; `sso-middleware metadata refresh ID` tries again at once.",
+            errors.NotSetUp: "Add a connection to the settings, and start the app again.",
+        },
     ),
     Check(
         "unsolicited",
@@ -175,13 +63,17 @@ CHECKS: tuple[Check, ...] = (
         "signature",
         "Signatures",
         "each made by a pinned key of the connection, over what is there",
-        "Signed by another key: take the identity provider's current metadata from its admin. Changed since: does a"
-        " proxy rewrite bodies? If neither is so, take it for an attack.",
+        "Signed by another key: take the identity provider's current metadata from its admin, and start the app again"
+        " with it. Changed since: does a proxy rewrite bodies? If neither is so, take it for an attack.",
         {
             Who.HOST: (errors.SignatureInvalid,),
             Who.ATTACK: (errors.DigestMismatch, errors.CanonicalizationFailed),
         },
         read=readings.read_signature,
+        closer={
+            errors.DigestMismatch: "The key is the right one, and something changed the message on its way: does a"
+            " proxy rewrite bodies? If not, take it for an attack.",
+        },
     ),
     Check(
         "encryption",
@@ -200,6 +92,16 @@ CHECKS: tuple[Check, ...] = (
         },
         read=readings.read_encryption,
         of_assertion=True,
+        closer={
+            errors.DecryptionFailed: "Give its admin our current metadata (`sso-middleware metadata ID`): mostly an old"
+            " encryption key of ours is used there.",
+            errors.EncryptionRequired: "Give its admin our metadata (`sso-middleware metadata ID`), which has the key,"
+            " and let assertions be encrypted there; or set the connection's `encryption` to `optional`.",
+            errors.EncryptionAlgorithmNotAllowed: "Choose AES-GCM with RSA-OAEP at the identity provider.",
+            errors.EncryptionNotAuthenticated: "Let the identity provider sign the Response too, or choose AES-GCM.",
+            errors.EncryptionUnexpected: "Set the connection's `encryption` to `optional`, and give the identity"
+            " provider's admin our new metadata; or let encryption be switched off there.",
+        },
     ),
     Check(
         "coverage",
@@ -259,7 +161,8 @@ CHECKS: tuple[Check, ...] = (
         "recipient",
         "Recipient",
         "our ACS address, to the letter",
-        'Often called "Single sign-on URL" or "Reply URL": exactly our ACS address (`sso-middleware metadata ID`).',
+        "The identity provider must have exactly our ACS address (`sso-middleware metadata ID`), often called"
+        ' "Single sign-on URL" or "Reply URL" there.',
         {Who.IDP: (errors.RecipientMismatch,)},
         read=readings.read_recipient,
         of_assertion=True,
@@ -276,7 +179,8 @@ CHECKS: tuple[Check, ...] = (
         "audience",
         "Audience",
         "our entity id, to the letter",
-        'Often called "Audience URI" or "Identifier" there: exactly our entity id (`sso-middleware metadata ID`).',
+        "The identity provider must have exactly our entity id (`sso-middleware metadata ID`), often called"
+        ' "Audience URI" or "Identifier" there.',
         {Who.IDP: (errors.AudienceMismatch,)},
         read=readings.read_audience,
         of_assertion=True,
@@ -347,6 +251,17 @@ CHECKS: tuple[Check, ...] = (
         read=readings.read_identity,
         of_assertion=True,
         of_flow=True,
+        closer={
+            errors.AttributeMissing: "Let the identity provider send the attribute, or name the one that it does send"
+            " under the connection's `attributes`; names are compared to the letter. If it is not needed, take it out"
+            " of `required_attributes`.",
+            errors.EmailOutsideDomains: "Is the domain this organization's? Then the operator adds it to the"
+            " connection's `domains`. If not, the identity provider must send another address.",
+            errors.EmailInvalid: "Let the identity provider send a plain address (name@acme.example) in that attribute,"
+            " or name the one that holds it as `attributes.email`.",
+            errors.TransientNameId: "Choose a persistent NameID at the identity provider, or name the attribute with a"
+            " lasting id as `attributes.principal_id`.",
+        },
     ),
     Check(
         "host",

@@ -31,6 +31,8 @@ class Finding:
     hints: tuple[str, ...] = ()
     who: Who | None = None
     """Who must act, if it is refused or would fail too."""
+    advice: str = ""
+    """What to do then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class _Case:
             why=clean(self.error.detail, 300) if state == "refused" and self.error and not is_seen else "",
             hints=() if reading is None or state == "passed" else reading.hints,
             who=self._who(state, check),
+            advice=check.advice_on(self.error) if state == "refused" and self.error else check.advice,
         )
 
     def _read(self, check: Check) -> Reading | None:

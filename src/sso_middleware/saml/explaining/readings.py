@@ -130,8 +130,10 @@ def read_signature(glimpse: Glimpse, circumstances: Circumstances) -> Reading | 
     elif circumstances.is_signature_invalid and seen and not is_unknown:
         hint = "a pinned certificate is in the message, but its key did not sign it: it was changed, or put together"
     return Reading(
-        f"certificate {shown_all(seen)}" if seen else "no certificate in the message (none is needed)",
-        f"the key of a pinned certificate: {shown_all(pinned)}",
+        f"certificate whose SHA-256 begins {shown_all(seen)}"
+        if seen
+        else "no certificate in the message (none is needed)",
+        f"the key of a pinned certificate, whose SHA-256 begins {shown_all(pinned)}",
         False if is_unknown or circumstances.is_signature_invalid else None,
         (hint,) if hint else (),
     )

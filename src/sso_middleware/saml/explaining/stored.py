@@ -68,7 +68,7 @@ def _record(finding: Finding) -> dict[str, Any]:
         "expected": finding.expected,
         "hints": list(finding.hints[:4]),
         "who": finding.who,
-        "advice": finding.check.advice,
+        "advice": finding.advice,
     }
 
 

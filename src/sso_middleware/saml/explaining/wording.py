@@ -80,5 +80,5 @@ def duration(span: timedelta) -> str:
     seconds = int(abs(span).total_seconds())
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * size:
-            return f"{seconds // size} {unit}s"
+            return f"{round(seconds / size)} {unit}s"
     return f"{seconds} seconds"
