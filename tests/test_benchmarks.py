@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.mark.parametrize("section", ["verification", "acs"])
 def test_the_benchmark_runs(tmp_path: Path, section: str) -> None:
-    """One short round gives a table, and the same as JSON: everything beside the floor."""
+    """One short round gives a table, and the same as JSON: everything beside one of its own rows."""
     report = tmp_path / "report.json"
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks", section, "--rounds", "1", "--seconds", "0", "--json", str(report)],
@@ -29,5 +29,5 @@ def test_the_benchmark_runs(tmp_path: Path, section: str) -> None:
         assert measured["title"] in result.stdout
         contenders = {row["contender"]: row for row in measured["rows"]}
         assert len(contenders) >= 2
-        assert next(row for name, row in contenders.items() if name.startswith("floor"))["ratio"] == 1.0
+        assert 1.0 in [row["ratio"] for row in contenders.values()]
         assert all(name in result.stdout for name in contenders)

@@ -18,6 +18,8 @@ from sso_middleware.errors import ConfigurationError
 from sso_middleware.saml.metadata import read_idp_metadata
 
 PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background is started without it
 from sso_middleware.dev_idp import DevIdP, serve
 serve(
     port=0,

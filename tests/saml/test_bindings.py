@@ -12,12 +12,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from tests.saml.test_signing import template
 
+from sso_middleware.saml import bindings
 from sso_middleware.saml.bindings import FormPost, Redirect, send_request
 from sso_middleware.saml.keys import generate_key_pair
 from sso_middleware.saml.parsing import inflate
 from sso_middleware.saml.parties import BINDING_POST, BINDING_REDIRECT, Endpoint, KeyPair
-from sso_middleware.saml.signing import RSA_SHA256
+from sso_middleware.saml.signing import RSA_SHA256, sign_bytes
 
 NOW = datetime(2026, 11, 21, 21, 0, tzinfo=UTC)
 MESSAGE = '<x ID="i">é</x>'
@@ -89,6 +91,28 @@ def test_without_a_relay_state_none_is_sent(key: KeyPair) -> None:
 
     assert "RelayState" not in query
     verify_query(query, key)
+
+
+def test_a_form_without_a_relay_state_has_no_such_field(key: KeyPair) -> None:
+    """A response to a request that brought none sends none back, not an empty one (SAML bindings 3.5.3)."""
+    to = Endpoint(BINDING_POST, "https://idp.example/slo")
+    signable = f'<x ID="i">{template("i")}</x>'
+    with_one, without = (
+        bindings.send("SAMLResponse", signable, "i", to=to, key=key, relay_state=relay_state)
+        for relay_state in ("theirs", "")
+    )
+
+    assert isinstance(with_one, FormPost)
+    assert isinstance(without, FormPost)
+    assert [name for name, _ in with_one.fields] == ["SAMLResponse", "RelayState"]
+    assert [name for name, _ in without.fields] == ["SAMLResponse"]
+
+
+def test_a_query_is_signed_with_the_key_s_own_algorithm_or_not_at_all(key: KeyPair) -> None:
+    """Should pysaml2 ever ask for another (its default is SHA-1), it gets no signer."""
+    assert bindings._QuerySigning(key).get_signer(RSA_SHA256).sign(b"query") == sign_bytes(b"query", key)
+    with pytest.raises(ValueError, match="we don't sign with"):
+        bindings._QuerySigning(key).get_signer("http://www.w3.org/2000/09/xmldsig#rsa-sha1")
 
 
 @pytest.mark.parametrize("binding", [BINDING_REDIRECT, BINDING_POST])

@@ -199,6 +199,15 @@ def test_every_problem_is_told_at_once() -> None:
         read_metadata(xml.encode(), now=NOW)
 
 
+def test_a_wanted_entity_is_not_named_where_nobody_is() -> None:
+    """Of a document without an identity provider, what it is instead says more than whom it lacks."""
+    theirs = group(entity(sp_role(), entity_id="urn:sp"))
+    assert "the metadata of a service provider" in refusal(theirs, entity_id=ENTITY_ID)
+    others = group(entity(entity_id="urn:another"))
+    told = refusal(others, entity_id=ENTITY_ID)
+    assert told == f"no identity provider {ENTITY_ID} in this metadata, only urn:another"
+
+
 def test_a_service_provider_beside_it_is_no_second_one() -> None:
     xml = group(entity(sp_role(), entity_id="urn:sp"), entity(idp_role(key_descriptor(in_xml(SIGNING)), endpoint())))
     assert read_idp_metadata(xml.encode(), now=NOW).entity_id == ENTITY_ID

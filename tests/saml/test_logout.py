@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from lxml import etree
 from signxml.verifier import XMLVerifier
-from tests.identity_provider import IdentityProvider, check_redirect_signature, make_signer, sign
+from tests.identity_provider import IdentityProvider, check_redirect_signature, form_value, make_signer, sign
 from tests.logout_messages import (
     MORE,
     LogoutShape,
@@ -32,7 +32,7 @@ from tests.response_shape import SIGNATURE_PLACEHOLDER
 from tests.saml.conversation import IDP, NOW, SERVICE_PROVIDER
 from tests.xml_encryption import Encryption
 
-from sso_middleware.errors import MessageRefused
+from sso_middleware.errors import MessageRefused, SignatureMissing
 from sso_middleware.saml import parties
 from sso_middleware.saml.assertion import NAME_ID_EMAIL, NAME_ID_PERSISTENT, NAME_ID_UNSPECIFIED, NameID, Verified
 from sso_middleware.saml.bindings import FormPost, Outgoing, Redirect
@@ -260,6 +260,14 @@ def test_relay_state_must_be_text() -> None:
         read_logout_query(query)
     assert refusal.value.code == "query_malformed"
     assert read_logout_form(signed_form(REQUEST, IDP.signer, relay_state="x")).relay_state == "x"
+
+
+def test_a_form_without_a_signature_is_refused() -> None:
+    """Anybody can write one; its honest twin is believed."""
+    unsigned = {REQUEST.parameter: form_value(render_logout(REQUEST).encode())}
+    with pytest.raises(SignatureMissing):
+        request_of(read_logout_form(unsigned))
+    assert request_of(by_post(REQUEST)).id
 
 
 def test_a_response_in_the_place_of_a_request_is_refused() -> None:

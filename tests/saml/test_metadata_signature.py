@@ -10,8 +10,8 @@ from tests.metadata_signing import in_group, signed
 
 from sso_middleware.errors import MetadataSignatureRefused, MetadataUnusable
 from sso_middleware.saml.certificates import read_certificate
-from sso_middleware.saml.metadata_bytes import MAX_AGGREGATE_BYTES
 from sso_middleware.saml.metadata import read_idp_metadata, read_metadata
+from sso_middleware.saml.metadata_bytes import MAX_AGGREGATE_BYTES
 
 IDP = IdentityProvider()
 OTHER = IdentityProvider("https://idp.globex.example/metadata", "https://idp.globex.example/sso")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from sso_middleware.errors import (
 )
 from sso_middleware.saml import parsing
 from sso_middleware.saml.parsing import (
+    MAX_ELEMENTS,
     MAX_ENCODED,
     decode_base64,
     decode_saml_response,
@@ -98,6 +100,15 @@ def test_a_deflated_message_is_for_redirect_only() -> None:
     assert decode_saml_response(base64.b64encode(deflate(b"no xml")).decode()) == deflate(b"no xml")
 
 
+def test_looking_for_deflate_unpacks_no_bomb() -> None:
+    """Of what is posted 64 bytes are unpacked at most: an element that comes later is not looked for (XML-017)."""
+    with pytest.raises(MessageRefused) as refusal:
+        decode_saml_response(base64.b64encode(deflate(b" " * 63 + b"<a/>")).decode())
+    assert refusal.value.code == "deflated_on_post"
+    later = deflate(b" " * 64 + b"<a/>")
+    assert decode_saml_response(base64.b64encode(later).decode()) == later
+
+
 def test_inflating_stops_at_the_limit() -> None:
     """Up to the limit it is unpacked, and not one byte further (XML-017)."""
     assert inflate(deflate(b"x" * 1000), limit=1000) == b"x" * 1000
@@ -105,6 +116,22 @@ def test_inflating_stops_at_the_limit() -> None:
         inflate(deflate(b"x" * 1001), limit=1000)
     with pytest.raises(MessageTooLarge):
         inflate(deflate(b"x" * 60_000_000), limit=1000)
+
+
+def test_a_bomb_is_never_unpacked() -> None:
+    """What comes after the limit takes no memory, by either binding (CVE-2025-25293, XML-017)."""
+    bomb = deflate(b"<" + b" " * 20_000_000)
+    posted = base64.b64encode(bomb).decode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(MessageTooLarge):
+            inflate(bomb, limit=1000)
+        with pytest.raises(MessageRefused):
+            decode_saml_response(posted)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"<a/>", deflate(b"<a/>")[:-1], deflate(b"<a/>") + b"x"])
@@ -176,6 +203,16 @@ def test_a_refusal_quotes_nothing_of_the_document() -> None:
     assert refusal.value.__cause__ is None
 
 
+def test_the_parser_itself_would_do_little_that_a_document_asks_for() -> None:
+    """Behind the check of the bytes stands a second line: no entity, no endless depth, no element found by its ID."""
+    parser = parsing._strict_parser
+    root = etree.fromstring('<!DOCTYPE a [<!ENTITY b "c"><!ATTLIST a n ID #IMPLIED>]><a n="x">&b;</a>', parser())
+    assert root.text is None
+    assert root.xpath("id('x')") == []
+    with pytest.raises(etree.XMLSyntaxError):
+        etree.fromstring("<a>" * 300 + "</a>" * 300, parser())
+
+
 def test_a_comment_is_for_metadata_and_splits_no_text() -> None:
     """Where comments are allowed, the text around one is whole (CVE-2017-11427)."""
     root = parse_untrusted(b"<a>b<!-- <c> -->d</a>", max_bytes=100, max_elements=9, max_depth=9, allow_comments=True)
@@ -204,6 +241,9 @@ def test_counts_have_a_limit(at_the_limit: str, beyond: str) -> None:
 def test_siblings_are_not_depth() -> None:
     """Depth counts what is open, not what was."""
     assert parse("<a>" + "<b><c/></b>" * 20 + "</a>", max_depth=3) == "accepted"
+    for deepest, code in ((5, "accepted"), (6, "xml_too_complex")):
+        after_others = "<a>" * 5 + "<b/>" * 9 + "<c>" * deepest + "</c>" * deepest + "</a>" * 5
+        assert parse(after_others, max_depth=10) == code
 
 
 # What is left behind
@@ -257,23 +297,29 @@ def test_an_honest_message_is_charged_once(monkeypatch: pytest.MonkeyPatch) -> N
     """Its names stay, so that the next one like it brings no new ones; an odd prefix makes no difference."""
     monkeypatch.setattr(parsing, "_allowance", allowance := parsing._Allowance())
     odd = respond().replace(b"samlp:", b"never-seen-before:").replace(b":samlp=", b":never-seen-before=")
-    read_message_xml(odd)
-    charged = allowance.left
-    assert charged == parsing._Allowance().left - len(odd)
-    read_message_xml(odd.replace(EMAIL.encode(), b"bob@acme.example"))
-    assert allowance.left == charged
+    again = odd.replace(EMAIL.encode(), b"bob@acme.example")
+    with ThreadPoolExecutor(max_workers=1) as thread:  # of this one nothing was read yet
+        thread.submit(read_message_xml, odd).result()
+        charged = allowance.left
+        assert charged == parsing._Allowance().left - len(odd)
+        thread.submit(read_message_xml, again).result()
+        assert allowance.left == charged
 
 
 def test_with_and_without_the_allowance_the_same_is_accepted_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The quick way and the careful one are one gate."""
-    relative = respond().replace(b"<saml:Subject", b"<saml:Subject xmlns:a='b'")
-    hidden = respond().replace(b"<saml:Subject", b"""<saml:Subject a="xmlns='" xmlns:a='b'""")
+    relative = respond().replace(b"<saml:Subject>", b"<saml:Subject xmlns:a='b'>")
+    hidden = respond().replace(b"<saml:Subject>", b"""<saml:Subject a="xmlns='" xmlns:a='b'>""")
     deep = respond(extensions_xml="<a>" * 40 + "</a>" * 40)
     wide = respond(extensions_xml="<a" + "".join(f" b{number}=''" for number in range(40)) + "/>")
     declaring = respond(extensions_xml="<a" + "".join(f" xmlns:b{number}='u:u'" for number in range(40)) + "/>")
-    long = respond().replace(b"<saml:Subject", b"<saml:Subject xmlns:a='urn:" + b"a" * 300 + b"'")
+    long = respond().replace(b"<saml:Subject>", b"<saml:Subject xmlns:a='urn:" + b"a" * 300 + b"'>")
+    audiences = "<AudienceRestriction>" + "<Audience/>" * MAX_ELEMENTS + "</AudienceRestriction>"
+    many = respond(sign_assertion=False, assertion_prefix="", conditions_inner_xml=audiences)
+    assert len(many) < 64 * 1024  # the quick way takes no longer ones
     codes = {
         respond(): "accepted",
+        many: "xml_too_complex",
         relative: "namespace_not_absolute",
         hidden: "namespace_not_absolute",
         deep: "xml_too_complex",

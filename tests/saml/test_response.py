@@ -25,7 +25,7 @@ from tests.saml.conversation import (
     verify,
 )
 
-from sso_middleware.errors import MessageRefused, StatusNotSuccess
+from sso_middleware.errors import DigestMismatch, MessageRefused, StatusNotSuccess
 from sso_middleware.saml import parsing
 from sso_middleware.saml.assertion import NAME_ID_EMAIL, NAME_ID_UNSPECIFIED
 from sso_middleware.saml.parsing import Status, read_message_xml
@@ -120,12 +120,41 @@ def test_only_signed_bytes_are_read() -> None:
     assert verify_response(message, **setting()).name_id.value == EMAIL
 
 
+def test_only_signed_bytes_are_held_to_the_rules() -> None:
+    """Of a signed Response, what it says of itself is the signed one as well."""
+    message = read_message_xml(respond(**RESPONSE))
+    issuer = find_one(message.element, "saml:Issuer")
+    comment = etree.Comment("x")
+    comment.tail, issuer.text = IDP.entity_id[3:], IDP.entity_id[:3]
+    issuer.append(comment)
+    assert issuer.text == "htt"
+    assert verify_response(message, **setting()).issuer == IDP.entity_id
+
+
+def test_only_signed_bytes_are_decrypted() -> None:
+    """Of a signed Response the ciphertext is the signed one: here too the tree says another thing than it did."""
+    enciphered, key = our_encryption()
+    message = read_message_xml(respond(encryption=enciphered, **RESPONSE))
+    encrypted = find_one(message.element, "saml:EncryptedAssertion/{*}EncryptedData/{*}CipherData/{*}CipherValue")
+    comment = etree.Comment("x")
+    comment.tail, encrypted.text = (encrypted.text or "")[40:], (encrypted.text or "")[:40]
+    encrypted.append(comment)
+    trust = Trust(IDP.describe(), encryption="required", decryption_keys=(key,))
+    assert verify_response(message, **setting(trust=trust)).name_id.value == EMAIL
+
+
 def test_verifying_leaves_the_message_as_it_was() -> None:
-    """The same message may be verified again, and gives the same."""
+    """The same message may be verified again, and gives the same; one that was refused may be looked at again."""
     message = read_message_xml(respond(**BOTH))
     before = etree.tostring(message.element)
     assert verify_response(message, **setting()) == verify_response(message, **setting())
     assert etree.tostring(message.element) == before
+
+    changed = read_message_xml(respond(**ASSERTION).replace(EMAIL.encode(), b"boss@acme.example"))
+    before = etree.tostring(changed.element)
+    with pytest.raises(DigestMismatch):
+        verify_response(changed, **setting())
+    assert etree.tostring(changed.element) == before
 
 
 def test_no_name_of_a_message_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,3 +328,23 @@ def test_the_status_of_a_signed_failure_is_the_signed_one() -> None:
     signed = failure(sign_response=True, status_message="no session")
     assert status_of(signed).message == "no session"
     assert status_of(edited(signed, lambda root: None)).message == "no session"
+
+    # As in test_only_signed_bytes_are_read: the tree says another thing than what was signed.
+    message = read_message_xml(signed)
+    words = find_one(message.element, "samlp:Status/samlp:StatusMessage")
+    comment = etree.Comment("x")
+    comment.tail, words.text = " session", "no"
+    words.append(comment)
+    assert check_failure(message, **setting()).message == "no session"
+
+
+def test_a_failure_has_the_connection_s_exceptions() -> None:
+    """SHA-1 and another Destination, each until its date."""
+    sha1 = failure(sign_response=True, signature_algorithm="rsa-sha1", digest_algorithm="sha1")
+    assert status_of(sha1, trust=Trust(IDP.describe(), sha1_until=NOW + MINUTE)).code == STATUS + "Responder"
+    elsewhere = failure(destination="https://proxy.example/acs")
+    skipping = Trust(IDP.describe(), skip_destination_until=NOW + MINUTE)
+    assert status_of(elsewhere, trust=skipping).code == STATUS + "Responder"
+    for xml, trust in ((sha1, Trust(IDP.describe(), sha1_until=NOW)), (elsewhere, Trust(IDP.describe()))):
+        with pytest.raises(MessageRefused):
+            status_of(xml, trust=trust)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,9 +22,11 @@ from tests.saml.conversation import (
     verify,
 )
 
-from sso_middleware.errors import DestinationMismatch
+from sso_middleware.errors import AudienceMismatch, DestinationMismatch
 from sso_middleware.saml.assertion import NAME_ID_PERSISTENT
+from sso_middleware.saml.parsing import parse_signed
 from sso_middleware.saml.parties import Expected
+from sso_middleware.saml.rules import check_audience
 
 SECOND = timedelta(seconds=1)
 ACS = SERVICE_PROVIDER.acs_url
@@ -151,6 +154,31 @@ def test_it_comes_within_minutes(field: str) -> None:
         assert refusal(respond(**{field: NOW - age}, **years), expected=asked_long_ago) == code
 
 
+@pytest.mark.parametrize(
+    ("before_we_asked", "code"), [(LEEWAY, "accepted"), (LEEWAY + SECOND, "authn_not_fresh"), (DAY, "authn_not_fresh")]
+)
+def test_where_we_asked_for_a_fresh_authentication_an_earlier_one_is_none(
+    before_we_asked: timedelta, code: str
+) -> None:
+    """ForceAuthn: by the provider's clock, within the leeway, it was after we asked; else it may be any time ago."""
+    message = respond(authn_instant=EXPECTED.issued_at - before_we_asked)
+    assert refusal(message, expected=replace(EXPECTED, force_authn=True)) == code
+    assert refusal(message) == "accepted"
+    unsolicited = respond(request_id=None, authn_instant=EXPECTED.issued_at - before_we_asked)
+    assert refusal(unsolicited, expected=None) == "accepted"
+
+
+def test_the_audience_is_demanded_whatever_else_was_checked() -> None:
+    """Without Conditions there is no AudienceRestriction either: this clause alone would refuse it."""
+    for has_conditions in (True, False):
+        assertion = parse_signed(respond(has_conditions=has_conditions), "samlp:Response")[-1]
+        if has_conditions:
+            check_audience(assertion, SERVICE_PROVIDER)
+        else:
+            with pytest.raises(AudienceMismatch, match="no AudienceRestriction"):
+                check_audience(assertion, SERVICE_PROVIDER)
+
+
 def test_the_leeway_is_the_connection_s() -> None:
     """A connection may trust its provider's clock more, or less."""
     late = respond(not_on_or_after=NOW - MINUTE)
@@ -175,6 +203,23 @@ def test_a_second_authn_statement_is_held_to_the_same() -> None:
         "<saml:AuthnContext/></saml:AuthnStatement>"
     )
     assert refusal(respond(further_statements_xml=second)) == "session_over"
+
+
+def test_every_authn_statement_is_of_a_way_that_the_connection_lists() -> None:
+    """One statement of less is enough to refuse; of those listed, any will do."""
+    listed = ("urn:by-card", "urn:by-fingerprint")
+
+    def came_by(first: str, second: str) -> str:
+        further = (
+            f"<saml:AuthnStatement AuthnInstant='{NOW.isoformat()}'><saml:AuthnContext>"
+            f"<saml:AuthnContextClassRef>{second}</saml:AuthnContextClassRef></saml:AuthnContext></saml:AuthnStatement>"
+        )
+        message = respond(authn_context=first, further_statements_xml=further.replace("+00:00", "Z"))
+        return refusal(message, authn_contexts=listed)
+
+    assert came_by("urn:by-card", "urn:by-fingerprint") == "accepted"
+    assert came_by("urn:by-card", "urn:by-password") == "authn_context_not_allowed"
+    assert came_by("urn:by-password", "urn:by-card") == "authn_context_not_allowed"
 
 
 def test_unsolicited_means_that_it_answers_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError
 from importlib.resources import files
 from typing import Any
 
@@ -143,3 +144,20 @@ def test_nothing_starts_on_a_broken_installation(monkeypatch: pytest.MonkeyPatch
     assert "pip install --force-reinstall" in text
     assert "'lxml>=" in text
     assert "'cryptography>=" in text
+
+
+def test_the_advice_needs_no_package_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a frozen app there may be none of anybody's: the failure is told all the same, with what can be said."""
+
+    def unknown(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(self_test, "requires", unknown)
+    monkeypatch.setattr(self_test, "version", unknown)
+    suite = shipped()
+    suite["vectors"][0]["input"] = suite["vectors"][1]["input"]
+    with pytest.raises(ConfigurationError) as refusal:
+        check_vectors(suite)
+    text = str(refusal.value)
+    assert "lxml of no known release, cryptography of no known release" in text
+    assert text.endswith("'lxml' 'cryptography'")

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from lxml import etree
 from signxml.verifier import XMLVerifier
 from tests.identity_provider import IdentityProvider, KeyKind, find_one, sign
-from tests.response_shape import SIGNATURE_PLACEHOLDER, XS, render_assertion, render_response
+from tests.response_shape import DS, SAML, SIGNATURE_PLACEHOLDER, XS, render_assertion, render_response
 from tests.saml.conversation import EMAIL, EXPECTED, IDP, NOW, SERVICE_PROVIDER, edited, refusal, respond, verify
 
-from sso_middleware.errors import CanonicalizationFailed, DigestMismatch, SignatureInvalid
+from sso_middleware.errors import AlgorithmNotAllowed, CanonicalizationFailed, DigestMismatch, SignatureInvalid
 from sso_middleware.saml.parsing import parse_signed
 from sso_middleware.saml.schema import SignedElement
-from sso_middleware.saml.signature import check_covered, verify_signature
+from sso_middleware.saml.signature import check_covered, verify_detached, verify_signature
 
 MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 BOTH = {"sign_response": True, "sign_assertion": True}
@@ -170,6 +174,38 @@ def test_the_prefixes_of_exclusive_canonicalization_are_kept() -> None:
     assert verify(message).attributes[0].values == (EMAIL,)
 
 
+def test_prefixes_that_were_made_up_count_and_do_not_stay() -> None:
+    """In a PrefixList each that is declared counts, whatever else is there, and the thread that verifies keeps none."""
+    prefixes = ("moon-1", "moon-2", "undeclared", "#default", "xs")
+    shape = IDP.shape(
+        SERVICE_PROVIDER, request_id=EXPECTED.request_id, email=EMAIL, now=NOW, inclusive_prefixes=prefixes
+    )
+    declared = "<saml:Assertion xmlns:moon-1='urn:moon:1' xmlns:moon-2='urn:moon:2' "
+
+    def signed() -> etree._Element:
+        return etree.fromstring(sign(render_assertion(shape).replace("<saml:Assertion ", declared), IDP.signer, shape))
+
+    def canonical_form(part: etree._Element) -> tuple[bytes, int]:
+        verify(respond())  # the usual names stay
+        before = etree.memory_debugger.dict_size()
+        canonical = verify_signature(part, keys=IDP.describe().keys, allow_sha1=False)
+        return canonical, etree.memory_debugger.dict_size() - before
+
+    # signxml and the gate read the prefixes in threads of their own: a new one knows none of them.
+    part = in_a_new_thread(signed)
+    canonical, kept = in_a_new_thread(lambda: canonical_form(part))
+    assert b'xmlns:moon-1="urn:moon:1" xmlns:moon-2="urn:moon:2"' in canonical
+    assert kept == 0
+
+
+Value = TypeVar("Value")
+
+
+def in_a_new_thread(function: Callable[[], Value]) -> Value:
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(function).result()
+
+
 XS_DECLARED = f' xmlns:xs="{XS}"'
 
 
@@ -217,6 +253,41 @@ def test_two_signatures_must_cover_the_same_assertion(change: Callable[[SignedEl
         check_covered(by_itself, other)
 
 
+def test_the_text_around_the_inner_signature_is_no_other_assertion() -> None:
+    """Indented messages: the one signature is not of the other's line breaks' place, only of the same text."""
+    issuer = f'<Assertion xmlns="{SAML}" ID="_a" IssueInstant="2026-03-01T12:00:00Z" Version="2.0"><Issuer>i</Issuer>'
+    rest = "<Subject><NameID>ada</NameID></Subject></Assertion>"
+
+    def parsed(between: str) -> SignedElement:
+        return fromstring(issuer + between + rest)
+
+    signature = f'<Signature xmlns="{DS}"/>'
+    check_covered(parsed("\n  "), parsed(f"\n{signature}  "))
+    check_covered(parsed("\n"), parsed(f"\n{signature}"))
+    check_covered(parsed("  "), parsed(f"{signature}  "))
+    check_covered(parsed(""), parsed(signature))
+    for between in ("", "\n", "  "):
+        with pytest.raises(DigestMismatch):
+            check_covered(parsed(between), parsed(f"\n{signature}  "))
+
+
+def test_a_detached_signature_is_held_to_the_same() -> None:
+    """Of a query string: the pinned keys, the data to the letter, and SHA-1 by exception only."""
+    key = IDP.signer.private_key
+    assert isinstance(key, RSAPrivateKey)
+    for name, algorithm in ((MORE + "rsa-sha256", hashes.SHA256()), (DS + "rsa-sha1", hashes.SHA1())):
+        value = key.sign(b"data", PKCS1v15(), algorithm)
+        verify_detached(b"data", value, algorithm=name, keys=IDP.describe().keys, allow_sha1=True)
+        with pytest.raises(SignatureInvalid):
+            verify_detached(b"date", value, algorithm=name, keys=IDP.describe().keys, allow_sha1=True)
+        with pytest.raises(SignatureInvalid):
+            verify_detached(
+                b"data", value, algorithm=name, keys=IdentityProvider(key="x").describe().keys, allow_sha1=True
+            )
+    with pytest.raises(AlgorithmNotAllowed):
+        verify_detached(b"data", value, algorithm=DS + "rsa-sha1", keys=IDP.describe().keys, allow_sha1=False)
+
+
 def test_the_text_around_a_signature_is_signed() -> None:
     """A line break behind the Signature belongs to what was signed, and must not go with it."""
     indented = respond().replace(b"</ds:Signature>", b"</ds:Signature>\n  ")
@@ -227,6 +298,18 @@ def test_the_text_around_a_signature_is_signed() -> None:
     signed = sign(etree.tostring(unsigned).decode().replace("</saml:Issuer>", placeholder), IDP.signer)
     canonical = verify_signature(etree.fromstring(signed), keys=IDP.describe().keys, allow_sha1=False)
     assert b"</saml:Issuer>\n \n  <saml:Subject>" in canonical
+
+
+@pytest.mark.parametrize("before", ["", "\n  "])
+@pytest.mark.parametrize("behind", ["", "\n    "])
+def test_a_signature_may_come_first(before: str, behind: str) -> None:
+    """In metadata it does: the text around it is signed there too, and all is left as it was."""
+    unsigned = f'<a xmlns="urn:a" ID="_m1">{before}{SIGNATURE_PLACEHOLDER}{behind}<b></b></a>'
+    root = etree.fromstring(sign(unsigned, IDP.signer))
+    sent = etree.tostring(root)
+    canonical = verify_signature(root, keys=IDP.describe().keys, allow_sha1=False)
+    assert canonical.decode() == f'<a xmlns="urn:a" ID="_m1">{before}{behind}<b></b></a>'
+    assert etree.tostring(root) == sent
 
 
 def test_what_is_handed_on_is_what_was_signed() -> None:

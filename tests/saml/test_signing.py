@@ -9,9 +9,10 @@ import pytest
 import xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from lxml import etree
 from signxml.verifier import XMLVerifier
 
@@ -154,6 +155,21 @@ def test_a_template_that_is_not_clearly_for_one_element_is_not_filled_in(key: Ke
     """What would be signed is one element, named by one ID, with one template directly in it."""
     with pytest.raises(ValueError, match=r"not once|another element|behind the Signature"):
         sign_enveloped(xml, "r", key)
+
+
+def test_an_empty_canonical_form_is_not_signed(key: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our signature over nothing would be one over anything, for whoever reads it carelessly (CVE-2025-66568)."""
+    monkeypatch.setattr("sso_middleware.saml.signing.etree.tostring", lambda *args, **options: b"")
+    with pytest.raises(ValueError, match="gave nothing"):
+        sign_enveloped(NESTED.format(outer=template("r"), inner=""), "r", key)
+
+
+def test_a_key_of_another_kind_signs_nothing(key: KeyPair) -> None:
+    """Settings refuse it at start (keys.py); should one get here, no signature says RSA and is something else."""
+    curve = ec.generate_private_key(ec.SECP256R1())
+    pem = curve.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    with pytest.raises(ValueError, match="RSA keys"):
+        sign_bytes(b"query", replace(key, private_key=pem))
 
 
 def test_bytes_are_signed_with_rsa_sha256(key: KeyPair) -> None:

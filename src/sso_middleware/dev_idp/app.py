@@ -20,8 +20,9 @@ from werkzeug.wrappers import Request, Response
 
 from ..errors import BadRequest, CsrfMismatch, InvalidToken, Refused
 from ..saml.bindings import FormPost
+from ..saml.metadata import is_loopback
 from ..tokens import Tokens, new_token
-from .identity_provider import DevIdP, is_loopback
+from .identity_provider import DevIdP
 from .pages import page
 from .people import Person
 from .sign_in_request import MAX_RELAY_STATE, SignInRequest, read_sign_in_request
@@ -228,6 +229,6 @@ def _is_from_here(environ: WSGIEnvironment) -> bool:
 
 def _is_addressed_here(environ: WSGIEnvironment) -> bool:
     try:
-        return is_loopback(urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname)
+        return is_loopback(urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname or "")
     except ValueError:
         return False

@@ -7,7 +7,6 @@ service, compared to the letter, and nowhere else, whatever an AuthnRequest asks
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from ..saml.assertion import (
 )
 from ..saml.bindings import FormPost
 from ..saml.keys import generate_key_pair
+from ..saml.metadata import is_loopback
 from ..saml.parties import DEV_IDP_PREFIX
 from .messages import INVALID_NAME_ID_POLICY, NO_PASSIVE, Manner, Responses, build_idp_metadata
 from .people import PEOPLE, Person
@@ -54,7 +54,7 @@ class DevIdP:
         clock: Clock = system_clock,
     ) -> None:
         parts = urlsplit(base_url)
-        if parts.scheme != "http" or not is_loopback(parts.hostname) or parts.path or parts.query:
+        if parts.scheme != "http" or not is_loopback(parts.hostname or "") or parts.path or parts.query:
             raise ConfigurationError(
                 f"the dev IdP is for http://localhost:PORT or http://127.0.0.1:PORT, not {base_url}"
             )
@@ -152,10 +152,3 @@ def _name_id(request: SignInRequest, person: Person, *, default_format: str) -> 
     if name_id_format == NAME_ID_TRANSIENT:
         return NameID("_" + secrets.token_hex(20), NAME_ID_TRANSIENT)
     return None
-
-
-def is_loopback(host: str | None) -> bool:
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return host == "localhost"

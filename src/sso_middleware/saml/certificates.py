@@ -44,10 +44,9 @@ def read_certificate(text: str) -> PinnedKey:
     return PinnedKey(key, certificate.public_bytes(Encoding.PEM).decode("ascii"), certificate.not_valid_after_utc)
 
 
-def fingerprint(key: PinnedKey) -> str:
-    """SHA-256 of its certificate, as admin pages show it: AB:CD:…"""
-    certificate = x509.load_pem_x509_certificate(key.certificate.encode())
-    return certificate.fingerprint(SHA256()).hex(":").upper()
+def fingerprint(certificate: str) -> str:
+    """SHA-256 of a certificate (PEM), as admin pages show it: AB:CD:…"""
+    return x509.load_pem_x509_certificate(certificate.encode()).fingerprint(SHA256()).hex(":").upper()
 
 
 def _read_der(text: str) -> bytes:

@@ -314,12 +314,13 @@ def _check_location(location: str, what: str) -> str:
         raise MetadataUnusable(f"{what} is not an https URL")
     if not _URL.fullmatch(location) or not _AUTHORITY.fullmatch(parts.netloc):
         raise MetadataUnusable(f"{what} has characters in it that a URL to sign in at may not have (quotes, #, user@)")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise MetadataUnusable(f"{what} is http, not https: {location}")
     return location
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this host, as `urlsplit` gives it, is this very machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

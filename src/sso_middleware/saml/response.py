@@ -158,12 +158,12 @@ def _choose_covered(by_response: SignedElement | None, by_itself: SignedElement 
 
 
 def _take_name_id(assertion: SignedElement, trust: Trust) -> AnyElement:
-    subject = child(assertion, "saml:Subject")
-    encrypted = None if subject is None else child(subject, "saml:EncryptedID")
+    subject = required_child(assertion, "saml:Subject")  # check_confirmations
+    encrypted = child(subject, "saml:EncryptedID")
     if encrypted is not None:
         # By now a verified signature covers it: the assertion's own, or the Response's.
         return decrypt_part(encrypted, "saml:NameID", trust, is_authenticated=True)
-    name_id = None if subject is None else child(subject, "saml:NameID")
+    name_id = child(subject, "saml:NameID")
     if name_id is None:
         raise NameIdMissing("no NameID")
     return name_id

@@ -82,10 +82,6 @@ def crypto_backend(key: KeyPair) -> CryptoBackend:
     from saml2.sigver import CryptoBackend  # noqa: PLC0415 - late: importing pysaml2 takes most of a second
 
     class InProcessSigning(CryptoBackend):  # type: ignore[misc]  # pysaml2's stubs leave sigver untyped
-        @property
-        def version(self) -> str:
-            return "0.0.0"
-
         def sign_statement(self, statement: str | bytes, node_name: str, key_file: str, node_id: str) -> str:
             return sign_enveloped(statement, node_id, key)
 
