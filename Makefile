@@ -15,7 +15,7 @@ help:
 	@echo "                   (DEMO=\"--port 8010 --idp-port 8011\" where the usual ports are taken)"
 	@echo "make test          linters, types, and the whole suite (installs test servers where it can)"
 	@echo "make lint          linters and types only"
-	@echo "make long          the slow tests: fuzzing, soak, the server matrix"
+	@echo "make long          the slow tests: fuzzing, soak, coverage, mutants, the server matrix"
 	@echo "make bench         verification and more, side by side with their peers (also as benchmarks/latest.json)"
 	@echo "make docs          the documentation, into docs/_build/html"
 	@echo "make requirements  export hash-pinned requirements from pyproject.toml (UPGRADE=1: newest releases)"
@@ -47,6 +47,11 @@ long: $(VENV)/.for-long .venvs/oldest/.installed
 	@$(BIN)/python -m tests.fuzzing
 	@echo "== memory over 100,000 verifications"
 	@$(BIN)/python -m tests.soak
+	@echo "== every line and branch of saml/, by tests/saml"
+	@COVERAGE_FILE=$(VENV)/.coverage $(BIN)/python -m coverage run -m pytest -q tests/saml
+	@COVERAGE_FILE=$(VENV)/.coverage $(BIN)/python -m coverage report
+	@echo "== mutants of the verification (some ten minutes)"
+	@$(BIN)/python -m tests.mutation
 
 bench: $(VENV)/.for-bench
 	@scripts/install-peers

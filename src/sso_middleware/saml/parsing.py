@@ -183,7 +183,7 @@ def _after_declaration(text: str) -> str:
 
 
 def _strict_parser() -> etree.XMLParser:
-    # Not enough without _check_bytes: libxml2 takes collect_ids=False for a wish to read an external DTD from a file.
+    # A second line only: what a document could declare, an external DTD among it, _check_bytes has refused.
     return etree.XMLParser(
         resolve_entities=False,  # and there are none: _check_bytes refuses every declaration
         no_network=True,
