@@ -174,6 +174,12 @@ CLOCK = Clock()
 USUAL = Manner()
 
 
+@pytest.fixture(autouse=True)
+def on_time() -> None:
+    """The clock is everybody's: no identity provider is made at the hour where another test left it."""
+    CLOCK.offset = timedelta()
+
+
 def start(
     manner: Manner = USUAL,
     *,
@@ -197,7 +203,6 @@ started = cache(start)
 
 
 def open_browser(idp: DevIdP) -> Browser:
-    CLOCK.offset = timedelta()
     return Browser(idp, Client(make_app(idp)), CLOCK)
 
 
