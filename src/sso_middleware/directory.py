@@ -124,7 +124,7 @@ def read_copy(copy: MetadataCopy | None, declared: ConnectionSettings, now: date
     except MetadataUnusable as error:
         log.warning("connection %r: the copy of its metadata is of no use any more: %s", declared.id, error.detail)
         return None
-    except Exception as error:
-        # Kept by another version, perhaps. Whom one connection trusts must not be in the way of all the others.
+    except Exception as error:  # kept by another version, perhaps
+        # Whom one connection trusts must not be in the way of all the others.
         log.error("connection %r: the copy of its metadata can't be read: %s", declared.id, type(error).__name__)
         return None

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from .calling import Clock
 from .errors import StoreError
+from .faults import stack_of
 from .stores.records import Store
 
 logger = logging.getLogger(__name__)
@@ -65,9 +66,12 @@ def _try(chore: Chore) -> None:
         chore()
     except StoreError:
         raise
-    except Exception:
-        # A hook of the host's may raise anything, and one chore must not keep the others from being done.
-        logger.exception("a chore of housekeeping failed, and will be tried again")
+    except Exception as error:  # a hook of the host's may raise anything, and no chore keeps the others from being done
+        _tell_of(error, "a chore of housekeeping failed, and will be tried again")
+
+
+def _tell_of(error: Exception, what: str) -> None:
+    logger.error("%s: %s\n%s", what, type(error).__name__, stack_of(error))
 
 
 class Housekeeping:
@@ -128,10 +132,9 @@ class _Worker(threading.Thread):
             deleted = _work(self._store, self._holder, self._clock(), self._chores)
         except StoreError as error:
             logger.warning("housekeeping could not reach the store, and will try again: %s", error)
-        except Exception:
-            # A store or a clock of the host's may raise anything; without this thread nothing would
-            # ever be deleted again, and nobody would notice.
-            logger.exception("housekeeping failed, and will try again")
+        except Exception as error:  # a store or a clock of the host's may raise anything
+            # Without this thread nothing would ever be deleted again, and nobody would notice.
+            _tell_of(error, "housekeeping failed, and will try again")
         else:
             if deleted:
                 logger.info("housekeeping deleted %d records that had ended", deleted)

@@ -8,7 +8,6 @@ the last good copy stays. When this runs is housekeeping's and the command line'
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from .directory import fetched_connections, read_copy, read_current
 from .egress import Guard, Network
 from .errors import ConfigurationError, MetadataFetchFailed, MetadataUnusable, StoreError
 from .events import Event
+from .faults import stack_of
 from .idp_source import FromUrl
 from .saml.certificates import fingerprint
 from .saml.metadata import IdpMetadata, read_metadata
@@ -106,11 +106,11 @@ class MetadataRefresh:
             after, events = _failed(declared, before, old, known, error.detail, now)
         except StoreError:
             raise
-        except Exception as error:
+        except Exception as error:  # what a server far away sent may bring about anything
             # What nobody thought of in one answer must not keep those after it from being fetched, round by round.
-            # Without its text: a URL with a token in it could be part of that.
-            stack = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-            log.error("metadata of connection %r: unexpected %s\n%s", declared.id, type(error).__name__, stack)
+            log.error(
+                "metadata of connection %r: unexpected %s\n%s", declared.id, type(error).__name__, stack_of(error)
+            )
             after, events = _failed(declared, before, old, known, f"unexpected {type(error).__name__}", now)
         if not self.store.put_metadata_copy(after, replaces=before.version if before else None):
             return self.store.get_metadata_copy(declared.id) or after  # somebody else was here at this moment

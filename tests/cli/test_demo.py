@@ -45,11 +45,20 @@ class Form(HTMLParser):
             self.fields[values["name"]] = values.get("value", "")
 
 
+# Ctrl-C must reach it: whatever a shell starts in the background is started without.
+PROGRAM = """
+import signal
+from sso_middleware.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+
+
 @contextmanager
 def running(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
     """A command as a process of its own, killed at the end if it did not end by itself."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SSO_")}
-    command = [sys.executable, "-c", "from sso_middleware.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", PROGRAM, *arguments]
     with subprocess.Popen(
         command, cwd=cwd, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

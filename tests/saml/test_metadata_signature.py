@@ -67,6 +67,8 @@ def moved(xml: bytes) -> bytes:
         (moved(signed(IDP.metadata, FEDERATION)), "come first"),
         (signed(IDP.metadata, FEDERATION).replace(b'URI="#_m1"', b'URI="#_m2"'), "refer to the element"),
         (signed(IDP.metadata, FEDERATION).replace(b'URI="#_m1"', b'URI=""'), "refer to the element"),
+        (signed(IDP.metadata, FEDERATION).replace(b"</ns0:Signature>", b"<ns0:Object/></ns0:Signature>"), "in order"),
+        (signed(IDP.metadata, FEDERATION).replace(b"</ns0:Signature>", b"words</ns0:Signature>"), "holds text"),
     ],
 )
 def test_anything_else_is_refused_in_words(document: bytes, why: str) -> None:

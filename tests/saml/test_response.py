@@ -28,9 +28,11 @@ from tests.saml.conversation import (
 from sso_middleware.errors import DigestMismatch, MessageRefused, StatusNotSuccess
 from sso_middleware.saml import parsing
 from sso_middleware.saml.assertion import NAME_ID_EMAIL, NAME_ID_UNSPECIFIED
-from sso_middleware.saml.parsing import Status, read_message_xml
+from sso_middleware.saml.parsing import Status, parse_signed, read_message_xml
 from sso_middleware.saml.parties import Expected, Trust
-from sso_middleware.saml.response import check_failure, verify_response
+from sso_middleware.saml.response import _verify_assertion, check_failure, verify_response
+from sso_middleware.saml.schema import required_child
+from sso_middleware.saml.signature import verify_signature
 
 ASSERTION = {"sign_assertion": True, "sign_response": False}
 RESPONSE = {"sign_assertion": False, "sign_response": True}
@@ -348,3 +350,22 @@ def test_a_failure_has_the_connection_s_exceptions() -> None:
     for xml, trust in ((sha1, Trust(IDP.describe(), sha1_until=NOW)), (elsewhere, Trust(IDP.describe()))):
         with pytest.raises(MessageRefused):
             status_of(xml, trust=trust)
+
+
+def test_two_signatures_must_be_for_one_assertion() -> None:
+    """The assertion's own signature is for what the Response's covers, whatever a parser made of it.
+
+    No message is known that gets so far, so the step is asked by itself, with the parts of two genuine ones.
+    """
+    one, other = (
+        read_message_xml(respond(sign_response=True, email=email)).element for email in (EMAIL, "eve@acme.example")
+    )
+    signed_one, signed_other = (
+        parse_signed(verify_signature(response, keys=IDP.describe().keys, allow_sha1=False), "samlp:Response")
+        for response in (one, other)
+    )
+    trust = Trust(identity_provider=IDP.describe())
+
+    assert _verify_assertion(one, signed_one, trust, NOW).get("ID") == required_child(one, "saml:Assertion").get("ID")
+    with pytest.raises(DigestMismatch, match="covers another assertion"):
+        _verify_assertion(one, signed_other, trust, NOW)

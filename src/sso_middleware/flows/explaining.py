@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from ..connections import Connection
 from ..errors import LoginRefused, MessageRefused, SSOError
+from ..faults import stack_of
 from ..saml.assertion import Assertion
 from ..saml.explaining.explanation import explain
 from ..saml.explaining.glimpse import Glimpse, glimpse_at, glimpse_of
@@ -22,7 +23,6 @@ from ..saml.explaining.stored import dump_explanation
 from ..saml.parties import Expected
 from ..stores.records import LoginRequest
 from .outcome import Failed
-from .reporting import stack_of
 from .site import Site
 
 log = logging.getLogger("sso_middleware")

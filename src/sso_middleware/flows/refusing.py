@@ -19,12 +19,13 @@ from ..errors import (
     StoreError,
     TooManyAttempts,
 )
+from ..faults import stack_of
 from ..tokens import new_reference
 from ..web import Reply, Request, json_reply
 from .explaining import explanation_of
 from .gate import PROBLEM, kind_of
 from .limits import is_told_in_full
-from .reporting import report, stack_of
+from .reporting import report
 from .sessions import find_session
 from .site import Site
 

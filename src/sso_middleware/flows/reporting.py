@@ -6,7 +6,6 @@ Also the one way in which a hook of the host's is called: its exception never tr
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import ParamSpec, TypeVar
 from ..calling import Call
 from ..errors import HookFailed, SSOError, StoreError
 from ..events import EXPLANATION, Event
+from ..faults import stack_of
 from ..web import Request
 from .counting import Untold
 from .site import Site
@@ -118,11 +118,6 @@ async def record(site: Site, call: Call, event: Event, level: int, explanation: 
         await ask_host(call, site.hooks.on_event, event)
     except HookFailed:
         log.error("event %s did not reach the host's hook", event.code)
-
-
-def stack_of(error: BaseException) -> str:
-    """Where it happened, without the message: that could hold what must not be logged."""
-    return "".join(traceback.format_tb(error.__traceback__)).rstrip()
 
 
 def _name_of(hook: object) -> str:

@@ -25,17 +25,28 @@ from ..errors import (
 from . import rules
 from .assertion import NameID, Verified
 from .bindings import Parameter
-from .parsing import MAX_ENCODED, Status, decode_base64, decode_saml_response, inflate, parse_part, read_envelope
+from .parsing import (
+    MAX_ENCODED,
+    Status,
+    decode_base64,
+    decode_saml_response,
+    inflate,
+    parse_part,
+    parse_signed,
+    read_envelope,
+)
 from .parties import Expected, ServiceProvider, Trust
 from .response import decrypt_part, read_name_id
 from .schema import (
-    NAMESPACES,
     STATUS_SUCCESS,
+    AnyElement,
     Element,
     attribute_of,
-    find_one,
+    child,
+    children,
     name_of,
     read_time,
+    required_child,
     text_of,
 )
 from .signature import signature_algorithm_of, verify_detached, verify_signature
@@ -75,7 +86,7 @@ class LogoutMessage:
     @property
     def issuer(self) -> str:
         """Who it says it is from: enough to choose whose keys to verify it with, and for nothing else."""
-        return text_of(find_one(self.element, "saml:Issuer"))
+        return text_of(required_child(self.element, "saml:Issuer"))
 
     @property
     def in_response_to(self) -> str | None:
@@ -104,7 +115,7 @@ def read_logout_query(query: str) -> LogoutMessage:
         raise MessageTooLarge(f"{sent_as} is longer than {MAX_ENCODED} characters")
     xml = inflate(decode_base64(unquote(values[sent_as])), limit=MAX_ENCODED)
     element = parse_part(xml, _ROOTS[sent_as])
-    if element.find("ds:Signature", NAMESPACES) is not None:
+    if child(element, "ds:Signature") is not None:
         raise SignatureMisplaced("a Signature in a message by HTTP-Redirect, which must have none (bindings 3.4.4.1)")
     detached = DetachedSignature(
         data=query.rpartition("&")[0].encode("ascii"),
@@ -196,7 +207,7 @@ def verify_logout_request(
         issuer=trust.identity_provider.entity_id,
         issued_at=read_time(attribute_of(request, "IssueInstant")),
         name_id=read_name_id(name_id),
-        session_indexes=tuple(text_of(index) for index in request.iterfind("samlp:SessionIndex", NAMESPACES)),
+        session_indexes=tuple(text_of(index) for index in children(request, "samlp:SessionIndex")),
         valid_until=rules.latest_arrival(request, trust),
         verified=_VERIFIED,
     )
@@ -225,7 +236,7 @@ def verify_logout_response(
     )
 
 
-def _verify_logout_message(message: LogoutMessage, expected_root: str, trust: Trust, now: datetime) -> Element:
+def _verify_logout_message(message: LogoutMessage, expected_root: str, trust: Trust, now: datetime) -> AnyElement:
     """The element as it was signed. SAML profiles 4.4.3.1, 4.4.4.1: it must be, whatever way it came."""
     if name_of(message.element) != expected_root:
         raise RootUnexpected(f"the root element is not {expected_root}")
@@ -237,7 +248,7 @@ def _verify_logout_message(message: LogoutMessage, expected_root: str, trust: Tr
         raise
 
 
-def _verify_signature(message: LogoutMessage, trust: Trust, *, allow_sha1: bool) -> Element:
+def _verify_signature(message: LogoutMessage, trust: Trust, *, allow_sha1: bool) -> AnyElement:
     keys = trust.identity_provider.keys
     signature = message.detached
     if signature is not None:
@@ -246,17 +257,17 @@ def _verify_signature(message: LogoutMessage, trust: Trust, *, allow_sha1: bool)
             signature.data, signature.value, algorithm=signature.algorithm, keys=keys, allow_sha1=allow_sha1
         )
         return message.element  # read from the very text that was signed
-    if message.element.find("ds:Signature", NAMESPACES) is None:
+    if child(message.element, "ds:Signature") is None:
         raise SignatureMissing("the logout message is not signed")
     rules.check_signature_algorithm(signature_algorithm_of(message.element), trust)
     signed = verify_signature(message.element, keys=keys, allow_sha1=allow_sha1)
-    return parse_part(signed, name_of(message.element))
+    return parse_signed(signed, name_of(message.element))
 
 
-def _take_name_id(request: Element, trust: Trust) -> Element:
-    encrypted = request.find("saml:EncryptedID", NAMESPACES)
+def _take_name_id(request: AnyElement, trust: Trust) -> AnyElement:
+    encrypted = child(request, "saml:EncryptedID")
     if encrypted is None:
-        return find_one(request, "saml:NameID")
+        return required_child(request, "saml:NameID")
     # By now a verified signature covers it.
     return decrypt_part(encrypted, "saml:NameID", trust, is_authenticated=True)
 

@@ -316,11 +316,6 @@ def qualified_name(tag_or_key: str) -> str | None:
 # Parts
 
 
-def find_one(element: Element, path: str) -> Element:
-    """The element at this path, which the table requires."""
-    return next(element.iterfind(path, NAMESPACES))
-
-
 @overload
 def child(element: Element, name: str) -> Element | None: ...
 @overload
