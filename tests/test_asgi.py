@@ -13,7 +13,7 @@ from werkzeug.datastructures import Headers
 
 from sso_middleware import ASGIMiddleware, Principal, current_principal
 from sso_middleware.errors import StoreUnavailable
-from sso_middleware.stores.records import Session
+from sso_middleware.stores.session_records import Changes
 from sso_middleware.stores.sql import SqlStore
 
 
@@ -334,7 +334,7 @@ def test_a_websocket_is_closed_when_the_store_can_not_tell(asgi: World) -> None:
     asgi.wrap(echo)
     asgi.sign_in()
 
-    def fails(id: str) -> Session | None:
+    def fails(after: int | None) -> Changes:
         raise StoreUnavailable("gone")
 
     async def run() -> Server:
@@ -342,7 +342,8 @@ def test_a_websocket_is_closed_when_the_store_can_not_tell(asgi: World) -> None:
         socket = asyncio.ensure_future(asgi.asgi(socket_scope(asgi, ended=[]), server.receive, server.send))
         while len(server.sent) < 2:
             await asyncio.sleep(0.001)
-        asgi.store.get_session = fails  # type: ignore[method-assign]  # the database is gone
+        asgi.store.get_changes = fails  # type: ignore[method-assign]  # the database is gone
+        asgi.wait(seconds=1)
         await asyncio.wait_for(socket, 10)
         return server
 

@@ -152,7 +152,7 @@ def test_a_base_url_that_could_mean_two_things_is_refused(base_url: str) -> None
 @pytest.mark.parametrize(
     ("text", "duration"),
     [
-        ("90s", timedelta(seconds=90)),
+        ("90m", timedelta(minutes=90)),
         ("30m", timedelta(minutes=30)),
         ("8h", timedelta(hours=8)),
         ("14d", timedelta(days=14)),

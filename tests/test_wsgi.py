@@ -12,7 +12,7 @@ from tests.world import World
 
 from sso_middleware import WSGIMiddleware, current_principal
 from sso_middleware.errors import StoreUnavailable
-from sso_middleware.stores.records import Session
+from sso_middleware.stores.session_records import Changes
 from sso_middleware.stores.sql import SqlStore
 from sso_middleware.web import Request
 from sso_middleware.wsgi import make_request
@@ -252,13 +252,14 @@ def test_an_event_stream_is_ended_when_the_store_can_not_tell(wsgi: World) -> No
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", [("Content-Type", "text/event-stream")])
         yield b"1"
-        wsgi.store.get_session = fails  # type: ignore[method-assign]  # the database is gone
+        wsgi.store.get_changes = fails  # type: ignore[method-assign]  # the database is gone
+        wsgi.wait(seconds=1)
         yield b"2"
 
     assert list(WSGIMiddleware(app, wsgi.sso)(environ_of(wsgi), Started())) == [b"1"]
 
 
-def fails(id: str) -> Session | None:
+def fails(after: int | None) -> Changes:
     raise StoreUnavailable("gone")
 
 

@@ -5,7 +5,9 @@ Whatever is wrong with any of them is told at start, all at once. Nothing here f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -25,7 +27,9 @@ from .saml.parties import (
     Trust,
 )
 from .setting_rules import own_acs_path
-from .settings import AttributeMap, ConnectionSettings, IdpInitiated, Settings
+from .settings import AttributeMap, ConnectionSettings, IdpInitiated, Settings, SingleLogout
+from .stores.records import Device
+from .timeouts import Timeouts
 
 LONGEST_SHA1 = timedelta(days=90)
 """How far ahead `sha1_until` may be: a quarter, to have an identity provider changed."""
@@ -47,8 +51,10 @@ class Connection:
     trusted: Trust | None
     """None while no good copy of its metadata_url's document is at hand."""
     idp_initiated: IdpInitiated
-    hard_timeout: timedelta
-    absolute_timeout: timedelta
+    timeouts: Mapping[Device, Timeouts]
+    single_logout: SingleLogout
+    policy: str
+    """A stamp of how an assertion becomes a principal: sessions of another one are renewed before they are used."""
     attributes: AttributeMap
     required_attributes: frozenset[str]
     name_id_format: str | None
@@ -192,8 +198,9 @@ def build_connection(
         encryption=declared.encryption,
         trusted=None if identity_provider is None else _trust_in(identity_provider, declared),
         idp_initiated=declared.idp_initiated,
-        hard_timeout=declared.hard_timeout or settings.hard_timeout,
-        absolute_timeout=declared.absolute_timeout or settings.absolute_timeout,
+        timeouts=read_timeouts(declared, settings),
+        single_logout=declared.single_logout,
+        policy=_policy_of(declared),
         attributes=declared.attributes,
         required_attributes=frozenset(declared.required_attributes),
         name_id_format=declared.name_id_format,
@@ -201,6 +208,28 @@ def build_connection(
         metadata_version=version,
         trusted_until=trusted_until,
     )
+
+
+def read_timeouts(declared: ConnectionSettings, settings: Settings) -> Mapping[Device, Timeouts]:
+    """The connection's own, else the general one; on a mobile device the mobile one, if there is one."""
+
+    def found(*names: str) -> timedelta | None:
+        values = (getattr(holder, name, None) for name in names for holder in (declared, settings))
+        return next((value for value in values if value is not None), None)
+
+    absolute = declared.absolute_timeout or settings.absolute_timeout
+    hard = declared.hard_timeout or settings.hard_timeout
+    return {
+        "desktop": Timeouts(hard, found("soft_timeout"), absolute),
+        "mobile": Timeouts(
+            found("hard_timeout_mobile") or hard, found("soft_timeout_mobile", "soft_timeout"), absolute
+        ),
+    }
+
+
+def _policy_of(declared: ConnectionSettings) -> str:
+    told = json.dumps([declared.attributes.model_dump(), sorted(declared.required_attributes)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _trust_in(identity_provider: IdentityProvider, declared: ConnectionSettings) -> Trust:

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from .idp_source import ByHand, FromUrl, recognise
 from .setting_problems import MAKE_A_KEY
 from .setting_values import path_of_link, read_url
+from .timeout_rules import connection_timeouts_are_in_order, timeouts_are_in_order
 
 if TYPE_CHECKING:
     from .settings import AttributeMap, ConnectionSettings
@@ -171,11 +172,6 @@ def _metadata_comes_by_https(base_url: str, connections: tuple[ConnectionSetting
             )
 
 
-def _timeouts_are_in_order(hard_timeout: timedelta, absolute_timeout: timedelta) -> Problems:
-    if absolute_timeout < hard_timeout:
-        yield "absolute_timeout: must not be shorter than hard_timeout"
-
-
 def _signing_key_has_its_certificate(signing_key: SecretStr | None, signing_certificate: str | None) -> Problems:
     yield from _both_or_neither("signing_key", signing_key, "signing_certificate", signing_certificate)
 
@@ -257,15 +253,6 @@ def _any_domain_is_alone(mode: str, connections: tuple[ConnectionSettings, ...])
             yield f'connections[{connection.id}].domains: "any" is for mode "everyone"; list its domains'
 
 
-def _connection_timeouts_are_in_order(
-    hard_timeout: timedelta, absolute_timeout: timedelta, connections: tuple[ConnectionSettings, ...]
-) -> Problems:
-    for connection in connections:
-        own = (connection.hard_timeout, connection.absolute_timeout)
-        if any(own) and (own[1] or absolute_timeout) < (own[0] or hard_timeout):
-            yield f"connections[{connection.id}].absolute_timeout: must not be shorter than its hard_timeout"
-
-
 SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
     _secret_keys_are_secret,
     _demo_is_on_loopback,
@@ -273,7 +260,7 @@ SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
     _our_pages_are_ours,
     _local_login_can_be_reached,
     _shared_entity_id_is_shared,
-    _timeouts_are_in_order,
+    timeouts_are_in_order,
     _signing_key_has_its_certificate,
     _encryption_key_has_its_certificate,
     _rollover_goes_with_its_key,
@@ -281,7 +268,7 @@ SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
     _metadata_comes_by_https,
     _acs_paths_are_their_own,
     _any_domain_is_alone,
-    _connection_timeouts_are_in_order,
+    connection_timeouts_are_in_order,
 )
 
 

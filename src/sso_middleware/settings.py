@@ -8,58 +8,38 @@ by `setting_values`, what several may not be together is `setting_rules`'s, and 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_serializer,
     field_validator,
 )
 
+from .connection_settings import AttributeMap, Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
-from .idp_source import ByHand, FromFile, FromUrl, Source, recognise
-from .saml.parties import (
-    SIGNATURE_ALGORITHM_NAMES,
-    Encryption,
-    OurSignatureAlgorithm,
-    SignatureAlgorithmName,
-    Signed,
-)
-from .setting_problems import SeveralProblems, misspelt, problems_in
-from .setting_rules import CONNECTION_RULES, SETTINGS_RULES, problems_of
+from .setting_problems import SeveralProblems
+from .setting_rules import SETTINGS_RULES
 from .setting_sources import CONFIG_VARIABLE, config_path, no_config, read_environment, read_toml
 from .setting_values import (
-    AcsPath,
     AllowedHost,
     BaseUrl,
-    Certificate,
-    ConnectionId,
     DatabaseUrl,
-    Day,
-    Domains,
     Duration,
-    EntityId,
-    ExcludedUsers,
     HeaderName,
     Link,
-    MetadataText,
-    MetadataUrl,
     Name,
     Origin,
     PagesPrefix,
     PathPrefix,
     Pem,
     SecretPem,
-    SsoUrl,
     Text,
     Timeout,
     TrustedNetwork,
@@ -69,138 +49,16 @@ from .setting_values import (
     is_connection_id,
     read_url,
 )
+from .timeout_rules import SessionTimeout
 
 Mode = Literal["everyone", "domains"]
-IdpInitiated = Literal["restart", "accept", "off"]
-RequiredAttribute = Literal["email", "first_name", "last_name"]
+
+__all__ = ["AttributeMap", "ConnectionSettings", "IdpInitiated", "Settings", "SingleLogout"]
 
 _TABLES = frozenset({"connections"})
-_CONFIG = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
 
 
-class _Checked(BaseModel):
-    """Building one raises ConfigurationError with every problem: of each value, and of values together."""
-
-    model_config = _CONFIG
-    rules: ClassVar[tuple[Callable[..., Iterator[str]], ...]] = ()
-
-    def __init__(self, /, **values: Any) -> None:
-        valid: dict[str, Any] = {}
-        problems: list[str] = []
-        try:
-            self.__pydantic_validator__.validate_python(values, self_instance=self, context=valid)
-        except ValidationError as error:
-            problems = list(problems_in(error, type(self)))
-            for name in misspelt(error, type(self), values):
-                valid.pop(name, None)
-        problems += problems_of(self.rules, valid)
-        if problems:
-            values.clear()  # a reporter that shows the variables of each frame finds no key in this one
-            valid.clear()
-            raise ConfigurationError(*problems)
-
-    @field_validator("*", mode="after")
-    @classmethod
-    def _is_valid(cls, value: object, info: ValidationInfo) -> object:
-        """Note what is right by itself, so that the rules over several values can be asked beside it."""
-        if info.context is not None and info.field_name is not None:
-            info.context[info.field_name] = value
-        return value
-
-
-class AttributeMap(BaseModel):
-    """Under which exact names the identity provider sends what."""
-
-    model_config = _CONFIG
-
-    email: Text = "Email"
-    first_name: Text = "FirstName"
-    last_name: Text = "LastName"
-    country: Text = "Country"
-    department: Text = "department"
-    roles: Text = "role_mapping"
-    principal_id: Text | None = None
-    """A lasting id of the person, where the NameID is not one."""
-
-
-class ConnectionSettings(_Checked):
-    """The trust in one organization's identity provider, as declared by the operator."""
-
-    rules = CONNECTION_RULES
-
-    if TYPE_CHECKING:  # a checker would make up an __init__ that wants a timedelta where "8h" will do
-
-        def __init__(self, /, **values: Any) -> None: ...
-
-    id: ConnectionId
-    """Part of its URLs, so it never changes."""
-    organization: Text
-    domains: Domains
-    """Whose e-mail addresses it may assert; "any" only if it is the single connection."""
-    excluded_users: ExcludedUsers = Field(default=(), repr=False)
-    """Of its own domains, but signing in by the host's own login. A list, or separated by commas."""
-    enabled: bool = True
-
-    metadata_file: Path | None = None
-    metadata: MetadataText | None = Field(default=None, repr=False)
-    """The XML itself; or else a URL, a file, or entity id, URL and certificate on lines of their own."""
-    metadata_url: MetadataUrl | None = None
-    """Fetched, and fetched again, by housekeeping: never by a request, and never at start."""
-    metadata_signing_certificates: tuple[Certificate, ...] = Field(default=(), repr=False)
-    """Given: metadata that none of them signed is refused (a federation's)."""
-    metadata_max_validity: Annotated[Timeout | None, at_most("365d")] = None
-    """Given: fetched metadata whose validUntil is missing or further ahead waits for approval."""
-    entity_id: Text | None = None
-    """By hand; or which one of many in the metadata is meant."""
-    sso_url: SsoUrl | None = None
-    certificates: tuple[Certificate, ...] = Field(default=(), repr=False)
-
-    hard_timeout: Annotated[Timeout | None, at_most("14d")] = None
-    """None: the general one."""
-    absolute_timeout: Annotated[Timeout | None, at_most("90d")] = None
-    idp_initiated: IdpInitiated = "restart"
-    signed: Signed = "either"
-    encryption: Encryption = "off"
-    signature_algorithm: OurSignatureAlgorithm = "rsa-sha256"
-    """What we sign our requests with."""
-    allowed_signature_algorithms: tuple[SignatureAlgorithmName, ...] = SIGNATURE_ALGORITHM_NAMES
-    """What the identity provider may sign with."""
-    sha1_until: Day | None = None
-    """Until that day (00:00 UTC) SHA-1 signatures are accepted too, each with a warning. At most 90 days ahead."""
-    skip_destination_until: Day | None = None
-    """Until that day a Response's Destination is not compared. At most 7 days ahead; Recipient and Audience are."""
-    sp_entity_id: EntityId | None = None
-    """Our entity id for this connection, where its identity provider knows another."""
-    acs_paths: tuple[AcsPath, ...] = ()
-    """Further paths below the mount that take its Responses. The first is the one that our requests name."""
-    attributes: AttributeMap = AttributeMap()
-    required_attributes: tuple[RequiredAttribute, ...] = ("email", "first_name", "last_name")
-    """Leave a name out to waive it; the e-mail address can't be."""
-    leeway: Annotated[Duration, at_most("5m")] = timedelta(seconds=120)
-    """How far the two clocks may differ."""
-    authn_contexts: tuple[Text, ...] = ()
-    """Only these AuthnContextClassRef are accepted (a second factor, say); it is not asked for. Empty: any."""
-    name_id_format: Text | None = None
-    """What to ask for; None leaves it to the identity provider."""
-
-    @property
-    def source(self) -> Source:
-        """How its identity provider is named."""
-        if self.metadata_url is not None:
-            return FromUrl(self.metadata_url)
-        if self.metadata_file is not None:
-            return FromFile(self.metadata_file)
-        if self.metadata is not None:
-            return recognise(self.metadata)
-        return ByHand(self.entity_id or "", self.sso_url or "", self.certificates)
-
-    @property
-    def named_domains(self) -> tuple[str, ...]:
-        """None of them if it may assert any."""
-        return () if self.domains == "any" else self.domains
-
-
-class Settings(_Checked):
+class Settings(Checked):
     """Everything that the operator decides. Frozen; two instances in one process don't meet."""
 
     rules = SETTINGS_RULES
@@ -238,10 +96,22 @@ class Settings(_Checked):
     """One ACS and one entity id for all connections (an app in an identity provider's gallery)."""
     sp_entity_id: Text | None = None
 
-    hard_timeout: Annotated[Timeout, at_most("14d")] = timedelta(hours=8)
+    hard_timeout: Annotated[SessionTimeout, at_most("14d")] = timedelta(hours=8)
     """Idle for longer: signed out."""
-    absolute_timeout: Annotated[Timeout, at_most("90d")] = timedelta(days=7)
+    hard_timeout_mobile: Annotated[SessionTimeout | None, at_most("90d")] = None
+    """On a mobile device; None: as on any other."""
+    soft_timeout: Annotated[SessionTimeout | None, at_most("24h")] = None
+    """Idle for longer: the identity provider is asked, unseen, whether the person still is signed in. None: never."""
+    soft_timeout_mobile: Annotated[SessionTimeout | None, at_most("24h")] = None
+    """On a mobile device; None: as on any other."""
+    absolute_timeout: Annotated[SessionTimeout, at_most("90d")] = timedelta(days=7)
     """Signed in for longer: signed out, idle or not."""
+    polling: tuple[PathPrefix, ...] = ()
+    """Where requests are no activity, as those with the header `X-SSO-Polling` are: a page asks by itself."""
+    revocation_delay: Annotated[Duration, at_most("60s")] = timedelta(seconds=1)
+    """How long a session that was ended elsewhere may still be believed here. 0s: each request asks the store."""
+    remembered_sessions: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    """That one process keeps in memory."""
     login_timeout: Annotated[Timeout, at_most("1h")] = timedelta(minutes=15)
     """How long we wait for the identity provider's answer."""
 

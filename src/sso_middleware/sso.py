@@ -16,7 +16,7 @@ from .calling import Call, Clock, system_clock
 from .connections import Connections, our_side, read_connections
 from .directory import Directory
 from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
-from .flows import finishing, gate, login, logout, receiving, refusing, sessions
+from .flows import finishing, gate, login, logout, receiving, refusing, renewing, sessions
 from .flows.chores import check_chores, chores_of
 from .flows.dated_exceptions import describe_exceptions
 from .flows.identity_headers import IdentityHeaders
@@ -35,19 +35,21 @@ from .settings import Settings
 from .stores.migrate import prepare_database
 from .stores.records import Store
 from .stores.sealing import Sealer
+from .stores.sessions import SessionCache
 from .stores.sql import SqlStore
 from .tokens import Tokens
 from .web import Decision, PassThrough, Reply, Request, is_within
 
 log = logging.getLogger("sso_middleware")
 
-LIVENESS_CHECKED_EVERY = timedelta(seconds=5)
-"""How long an open websocket or event stream may outlive its session."""
+LIVENESS_CHECKED_EVERY = timedelta(seconds=1)
+"""How often an open websocket or event stream asks for its session, unless `revocation_delay` is shorter."""
 
 Flow = Callable[[Site, Request, Call], Coroutine[Any, Any, Reply]]
 PAGES: dict[str, dict[str, Flow]] = {
     "login": {"GET": login.show_login, "POST": login.find_connection},
     "finish": {"GET": finishing.finish_login, "POST": finishing.accept_unsolicited},
+    "renew": {"GET": renewing.show_renew},
     "logout": {"GET": logout.show_logout, "POST": logout.log_out},
     "signed-out": {"GET": logout.show_signed_out},
     "session": {"GET": logout.show_session},
@@ -86,6 +88,7 @@ class SSO:
             connections=connections,
             directory=Directory(settings, connections, store, now),
             store=store,
+            sessions=SessionCache(store, now, delay=settings.revocation_delay, most=settings.remembered_sessions),
             sealer=sealer,
             own_keys=own_keys,
             tokens=Tokens(secret_keys, name=settings.name),
@@ -93,7 +96,7 @@ class SSO:
             pages=Pages(),
             now=now,
         )
-        self.liveness_checked_every = LIVENESS_CHECKED_EVERY
+        self.liveness_checked_every = min(LIVENESS_CHECKED_EVERY, settings.revocation_delay or LIVENESS_CHECKED_EVERY)
         self.chores = chores_of(self.site)
         self._housekeeping = Housekeeping(store, now, chores=self.chores) if settings.background else None
         if settings.background:
@@ -130,14 +133,14 @@ class SSO:
 
     def dress(self, request: Request, decision: PassThrough, headers: Headers) -> None:
         """Change the headers of the host's response as its decision says."""
-        gate.dress(self.site, request, decision, headers)
+        gate.dress(decision, headers)
 
     def answer_challenge(self, request: Request, decision: PassThrough, status: int, headers: Headers) -> Reply | None:
         """Our answer in place of the host's, where its own 401 asked for a sign-in."""
         return gate.answer_challenge(self.site, request, decision, status, headers)
 
     def _is_ours(self, request: Request) -> bool:
-        if request.is_websocket or is_ambiguous(request):
+        if request.is_websocket or is_ambiguous(request.path, request.raw_path):
             return False
         return is_below(request.path, self.settings.prefix) or self._owner_of_further_acs(request) is not None
 

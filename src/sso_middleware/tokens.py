@@ -7,6 +7,7 @@ payload means, and how long it holds, is the caller's. Also every random value t
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Sequence
 
@@ -47,6 +48,14 @@ class Tokens:
             # Without its cause, which carries the token.
             raise InvalidToken(f"a {purpose} token does not verify") from None
         return base64_decode(parts[1]).decode()
+
+    def derive(self, purpose: str, token: str) -> list[str]:
+        """The token that follows from this one, as secret as it: by the newest key first, then by each older one.
+
+        Whoever derives it again finds the same; nobody can without our keys.
+        """
+        keys = [self._signer(purpose).derive_key(key) for key in reversed(self._keys)]
+        return [_encode(hmac.digest(key, token.encode(), "sha256")) for key in keys]
 
     def _signer(self, purpose: str) -> Signer:
         # The defaults are SHA-1 and one salt for all (WEB-005).

@@ -117,7 +117,20 @@ class PassThrough:
     """The hash of the session's token, so that a long answer can be ended with the session."""
     csrf_token: str | None = field(default=None, repr=False)
     is_protected: bool = False
+    keeps_out_of_caches: bool = False
+    """Whether a page of HTML in the answer must not be kept by any cache."""
     cookies: tuple[Cookie, ...] = ()
+    replay: Replay | None = field(default=None, repr=False)
+    """What the host gets in place of what came: a form that was kept for the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A form as it was first sent: for this path, but with this query, content type and body."""
+
+    query: str = field(repr=False)
+    content_type: str
+    body: bytes = field(repr=False)
 
 
 Decision = PassThrough | Reply

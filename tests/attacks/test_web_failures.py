@@ -28,6 +28,7 @@ from sso_middleware.stores.sql import SqlStore
 
 
 STEPS = (
+    "get_changes",
     "get_session",
     "add_login_request",
     "get_login_request",
@@ -90,7 +91,7 @@ def test_web_026_a_store_that_fails_at_any_step_lets_nobody_in(
 def test_web_026_every_step_of_a_login_is_among_those(world: World) -> None:
     """A store method that a login calls and that `STEPS` forgets would never have been seen to fail."""
     called: set[str] = set()
-    for name in [name for name in vars(SqlStore) if name.startswith(("get_", "add_", "claim_", "take_", "put_"))]:
+    for name in [name for name in dir(SqlStore) if name.startswith(("get_", "add_", "claim_", "take_", "put_"))]:
         setattr(world.store, name, noting(name, getattr(world.store, name), called))
     world.hooks.decision = lambda identity: Link("42")
     world.first_browser.cookies["__Host-sso-session"] = world.sso.site.tokens.sign("session", "A" * 43)

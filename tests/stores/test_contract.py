@@ -312,7 +312,7 @@ def test_last_seen_moves_forward_only(store: SqlStore) -> None:
 def test_touching_an_ended_session_brings_nothing_back(store: SqlStore) -> None:
     """A request that was under way while the session ended does not revive it."""
     store.add_session(session())
-    store.end_session("s1")
+    store.end_session("s1", NOW)
     store.touch_session("s1", NOW + MINUTE)
     assert store.get_session("s1") is None
 
@@ -320,8 +320,8 @@ def test_touching_an_ended_session_brings_nothing_back(store: SqlStore) -> None:
 def test_ending_a_session_says_whether_there_was_one(store: SqlStore) -> None:
     """True for the first who ends it, False for the next."""
     store.add_session(session())
-    assert store.end_session("s1") is True
-    assert store.end_session("s1") is False
+    assert store.end_session("s1", NOW) is True
+    assert store.end_session("s1", NOW) is False
 
 
 # People
@@ -560,9 +560,9 @@ def test_what_has_ended_is_deleted_and_the_rest_stays(store: SqlStore) -> None:
     store.add_pending_login(pending_login("new", expires_at=NOW + SECOND))
     store.claim_assertion("acme", "_old", NOW)
     store.claim_assertion("acme", "_new", NOW + SECOND)
-    store.add_session(session("old", expires_at=NOW))
+    store.add_session(session("old", expires_at=NOW - DAY))
     store.add_session(session("unseen", last_seen=NOW - 90 * DAY))
-    store.add_session(session("new", last_seen=NOW - 89 * DAY, expires_at=NOW + SECOND))
+    store.add_session(session("new", last_seen=NOW - 89 * DAY, expires_at=NOW - DAY + SECOND))
     store.put_link("acme", "key", "42", NOW - 1000 * DAY)
     store.claim_first_key(sealed_key())
     store.add_event(Event("old", NOW - 1000 * DAY))
@@ -591,7 +591,7 @@ def test_deleting_is_bounded(store: SqlStore) -> None:
     """At most `batch` rows of each table go at once."""
     for number in range(5):
         store.claim_assertion("acme", f"_a{number}", NOW)
-        store.add_session(session(f"s{number}", expires_at=NOW))
+        store.add_session(session(f"s{number}", expires_at=NOW - DAY))
     assert [store.delete_expired(NOW, batch=2) for _ in range(4)] == [4, 4, 2, 0]
 
 

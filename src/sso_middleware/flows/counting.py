@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 
+from ..bounded import Bounded
+
 MOST_TALLIES = 5000
 """Of each generation: two of them are a few megabytes."""
 
@@ -55,30 +57,23 @@ class Counters:
     """
 
     def __init__(self) -> None:
-        # Two generations in place of a list by age: dropping the older one takes no walk and no lock.
-        self._young: dict[str, Tally] = {}
-        self._old: dict[str, Tally] = {}
+        self._tallies: Bounded[str, Tally] = Bounded(MOST_TALLIES)
         self._untold: dict[str | None, Untold] = {}
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self._tallies)
 
     def find(self, name: str, now: datetime) -> Tally | None:
         """The count of this name, unless its window is over."""
-        tally = self._young.get(name) or self._old.get(name)
-        if tally is None or tally.ends_at <= now:
-            return None
-        return self._keep(name, tally)
+        tally = self._tallies.get(name)
+        return None if tally is None or tally.ends_at <= now else tally
 
     def open(self, name: str, now: datetime, ends_at: datetime) -> Tally:
         """The count of this name; a new one, which ends then, if there is none."""
-        return self.find(name, now) or self._keep(name, Tally(ends_at))
-
-    def _keep(self, name: str, tally: Tally) -> Tally:
-        if self._young.get(name) is not tally:
-            if len(self._young) >= MOST_TALLIES:
-                self._old, self._young = self._young, {}
-            self._young[name] = tally
+        tally = self.find(name, now)
+        if tally is None:
+            tally = Tally(ends_at)
+            self._tallies.put(name, tally)
         return tally
 
     def leave_untold(self, connection_id: str | None, code: str, now: datetime, until: datetime) -> None:

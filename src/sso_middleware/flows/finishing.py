@@ -27,6 +27,7 @@ from .login import leave
 from .logout import SIGNED_OUT
 from .outcome import Failed, Handle, SignedIn, handle_of, open_outcome
 from .provisioning import provision, read_identity
+from .renewing import finish_renewal
 from .reporting import about, report
 from .sessions import find_session, open_session
 from .site import Site
@@ -44,8 +45,13 @@ async def finish_login(site: Site, request: Request, call: Call) -> Reply:
             return await _finish_unsolicited(site, request, call, handle, pending, connection)
         binding = await _binding_of(site, request, call, pending)
         taken = await call(site.store.take_pending_login, handle.hash, binding, site.now())
-        return_to = taken.login_request.return_to if taken.login_request else "/"
+        login_request = taken.login_request
+        return_to = login_request.return_to if login_request else "/"
         with about(connection.id, return_to=return_to):
+            if login_request is not None and login_request.session_id is not None:
+                answer = open_outcome(site, taken.pending.outcome)
+                reply = await finish_renewal(site, request, call, connection, login_request, answer)
+                return reply.with_cookies(handle.no_cookie(site))
             outcome = _signed_in(site, taken.pending)
             reply = await _sign_in(site, request, call, connection, outcome.assertion, return_to)
             return reply.with_cookies(handle.no_cookie(site))

@@ -9,7 +9,7 @@ beside an SSO session it is ended, too, unless it is the same person's.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from dataclasses import replace
 
 from werkzeug.datastructures import Headers
 
@@ -22,47 +22,58 @@ from ..setting_rules import is_below
 from ..stores.records import Session
 from ..web import Decision, PassThrough, Reply, Request, json_reply, see_other
 from .forms import csrf_token
-from .paths import access_of, is_ambiguous, read_own_url, this_page
+from .kept_forms import offer_to_keep, replay_kept_form
+from .kinds import PROBLEM, is_foreign_websocket, is_polling, is_preflight, kind_of, page_of_script
+from .paths import access_of, is_ambiguous, this_page
+from .renewing import demand_renewal
 from .reporting import ask_host
-from .sessions import find_session, principal_of
+from .sessions import Found, lineage_of, look_up, principal_of
 from .site import Site
-
-Kind = Literal["navigation", "form", "script", "websocket"]
-PROBLEM = "application/problem+json"
 
 
 async def guard(site: Site, request: Request, call: Call) -> Decision:
     """Let a request for the host's own path pass, with or without a principal, or ask for a sign-in."""
-    if is_preflight(request) and is_below(request.path, *site.settings.cors) and not is_ambiguous(request):
+    if is_preflight(request) and may_preflight(site, request.path, request.raw_path):
         return PassThrough()
-    is_protected = access_of(site.settings, request) == "protected"
+    is_protected = access_of(site.settings, request.path, request.raw_path) == "protected"
     if is_protected and len(site.connections) == 0:
         raise NotSetUp("no connection is configured")
     try:
-        session = await find_session(site, request, call)
+        found = await look_up(site, request, call, is_activity=not is_polling(site, request))
     except StoreUnavailable:
         if is_protected:
             raise
         return PassThrough()
-    if session is not None and is_foreign_websocket(site, request):
+    if found is None or found.verdict != "live":
+        return await _without_live_session(site, request, call, found) if is_protected else PassThrough()
+    if is_foreign_websocket(site, request):
         return Reply(403, (("Content-Type", "text/plain; charset=utf-8"),), b"This page may not open that socket.\n")
-    if session is not None:
-        if is_protected and site.settings.mode == "domains":
-            await _refuse_host_session_of_another(site, request, call, principal_of(session))
-        return _pass_with(site, session, is_protected=is_protected)
-    if not is_protected:
-        return PassThrough()
-    return await _host_rule(site, request, call)
+    if is_protected and site.settings.mode == "domains":
+        await _refuse_host_session_of_another(site, request, call, principal_of(found.session))
+    decision = pass_with(site, found.session, request.path, is_protected=is_protected)
+    if found.cookie is not None:
+        decision = replace(decision, cookies=(found.cookie,))
+    return await replay_kept_form(site, request, call, found.session, decision)
+
+
+async def _without_live_session(site: Site, request: Request, call: Call, found: Found | None) -> Decision:
+    if found is not None and found.verdict == "renew" and not is_foreign_websocket(site, request):
+        return await demand_renewal(site, request, call, found)
+    decision = await _host_rule(site, request, call)
+    if isinstance(decision, Reply) and found is not None and kind_of(request) == "form":
+        return await offer_to_keep(site, request, call, found.session, decision)
+    return decision
 
 
 async def _host_rule(site: Site, request: Request, call: Call) -> Decision:
     """Nobody is signed in by SSO: may the host's own user pass?"""
+    passes = PassThrough(is_protected=True, keeps_out_of_caches=keeps_out_of_caches(site, request.path))
     asks_host = site.settings.mode == "domains" or site.connections.excluded_users
     host_user = await ask_host(call, site.hooks.host_user, request) if asks_host else None
     if host_user is None:
-        return PassThrough(is_protected=True) if site.settings.mode == "domains" else demand_sign_in(site, request)
+        return passes if site.settings.mode == "domains" else demand_sign_in(site, request)
     if host_may_keep(site, host_user):
-        return PassThrough(is_protected=True)
+        return passes
     headers = await ask_host(call, site.hooks.end_host_session, request)
     return demand_sign_in(site, request).with_headers(headers or ())
 
@@ -100,50 +111,22 @@ def host_may_keep(site: Site, host_user: HostUser) -> bool:
     return site.settings.mode == "domains" and site.connections.of_domain(email.domain) is None
 
 
-def _pass_with(site: Site, session: Session, *, is_protected: bool) -> PassThrough:
+def pass_with(site: Site, session: Session, path: str, *, is_protected: bool) -> PassThrough:
     return PassThrough(
         principal=principal_of(session),
         session_key=session.id,
-        csrf_token=csrf_token(site, session.id),
+        csrf_token=csrf_token(site, lineage_of(session)),
         is_protected=is_protected,
+        keeps_out_of_caches=is_protected and keeps_out_of_caches(site, path),
     )
 
 
-# What kind of request this is
+def keeps_out_of_caches(site: Site, path: str) -> bool:
+    return not is_below(path, *site.settings.cacheable)
 
 
-def is_preflight(request: Request) -> bool:
-    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-
-
-def kind_of(request: Request) -> Kind:
-    """A navigation is a page that a person waits for; only it may be sent away to sign in."""
-    if request.is_websocket:
-        return "websocket"
-    if not _is_page_load(request):
-        return "script"
-    return "navigation" if request.method in ("GET", "HEAD") else "form"
-
-
-def _is_page_load(request: Request) -> bool:
-    headers = request.headers
-    if "HX-Request" in headers or headers.get("X-Requested-With", "").lower() == "xmlhttprequest":
-        return False
-    if any(name.lower().startswith("sec-fetch-") for name, _ in headers):
-        return (
-            headers.get("Sec-Fetch-Mode") == "navigate"
-            and headers.get("Sec-Fetch-Dest") == "document"
-            and "Sec-Purpose" not in headers
-        )
-    return "text/html" in headers.get("Accept", "").lower()
-
-
-def is_foreign_websocket(site: Site, request: Request) -> bool:
-    """Browsers send cookies with a websocket from any site; only our own pages may open one."""
-    if not request.is_websocket:
-        return False
-    origin = request.headers.get("Origin")
-    return origin != site.settings.origin and origin not in site.settings.allowed_origins
+def may_preflight(site: Site, path: str, raw_path: str | None) -> bool:
+    return is_below(path, *site.settings.cors) and not is_ambiguous(path, raw_path)
 
 
 # What somebody who may not pass is told
@@ -156,7 +139,7 @@ def demand_sign_in(site: Site, request: Request) -> Reply:
         raise Misdirected(f"the Host is {request.host!r}, and base_url says {site.settings.host!r}")
     if kind == "navigation":
         return see_other(_login_url(site, request, this_page(request)))
-    login_url = _login_url(site, request, _page_of_script(site, request))
+    login_url = _login_url(site, request, page_of_script(site, request))
     challenge = ("WWW-Authenticate", f'SSO login_url="{login_url}"')
     if kind == "form":
         page = site.pages.reply("sign_in_first", status=401, login_url=login_url)
@@ -180,25 +163,15 @@ def _login_url(site: Site, request: Request, return_to: str) -> str:
     return site.page_url("login", return_to=return_to, **home)
 
 
-def _page_of_script(site: Site, request: Request) -> str:
-    """The page that the person looks at, never the URL that a script fetched."""
-    headers = request.headers
-    for url in (headers.get("HX-Current-URL"), headers.get("Referer")):
-        page = read_own_url(site.settings, url)
-        if page is not None:
-            return page
-    return "/"
-
-
 # What the host's answer must carry
 
 
-def dress(site: Site, request: Request, decision: PassThrough, headers: Headers) -> None:
+def dress(decision: PassThrough, headers: Headers) -> None:
     """Set our cookies on the host's response, and keep protected pages out of every cache."""
     for cookie in decision.cookies:
         headers.add(*cookie.header())
     is_html = headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml"))
-    if decision.is_protected and is_html and not is_below(request.path, *site.settings.cacheable):
+    if decision.keeps_out_of_caches and is_html:
         headers["Cache-Control"] = "private, no-store"
 
 

@@ -31,7 +31,7 @@ INVALID_ADDRESS = "Please enter your whole e-mail address, such as ada@example.c
 async def show_login(site: Site, request: Request, call: Call) -> Reply:
     """GET login: straight to the identity provider where there is only one, else ask for the e-mail."""
     return_to = read_return_to(request.query_value("return_to"))
-    home = _bring_home(site, request, return_to)
+    home = bring_home(site, request, "login", return_to)
     if home is not None:
         return home
     if await find_session(site, request, call) is not None:
@@ -41,7 +41,7 @@ async def show_login(site: Site, request: Request, call: Call) -> Reply:
     connection = _connection_asked_for(site, request)
     if connection is not None:
         purpose: LoginPurpose = "login" if request.query_value("fresh") is None else "fresh"
-        await _count_sign_in(site, request, call)
+        await count_sign_in(site, request, call)
         return await leave(site, request, call, connection, return_to=return_to, purpose=purpose)
     return _login_page(site, recognise(site, request), return_to=return_to)
 
@@ -62,11 +62,11 @@ async def find_connection(site: Site, request: Request, call: Call) -> Reply:
     if connection is None or email.address in connection.excluded_users:
         await count(site, request, call, missed)
         return _login_page(site, browser, return_to=return_to, email=typed, problem=UNKNOWN_ADDRESS)
-    await _count_sign_in(site, request, call)
+    await count_sign_in(site, request, call)
     return await leave(site, request, call, connection, return_to=return_to)
 
 
-async def _count_sign_in(site: Site, request: Request, call: Call) -> None:
+async def count_sign_in(site: Site, request: Request, call: Call) -> None:
     refuse_frames(request)  # before it is counted: see the ACS
     begun = sign_ins(site, request)
     check(site, begun)
@@ -74,7 +74,14 @@ async def _count_sign_in(site: Site, request: Request, call: Call) -> None:
 
 
 async def leave(
-    site: Site, request: Request, call: Call, connection: Connection, *, return_to: str, purpose: LoginPurpose = "login"
+    site: Site,
+    request: Request,
+    call: Call,
+    connection: Connection,
+    *,
+    return_to: str,
+    purpose: LoginPurpose = "login",
+    session_id: str | None = None,  # the session that is to be renewed
 ) -> Reply:
     """Send the browser to the identity provider with an AuthnRequest that we remember.
 
@@ -93,6 +100,7 @@ async def leave(
         purpose=purpose,
         issued_at=now,
         expires_at=now + site.settings.login_timeout,
+        session_id=session_id,
     )
     key = await call(site.own_keys.signing_key, connection.signature_algorithm, now)
     # Through `call` although it touches nothing: pysaml2 takes a second to import, the first time.
@@ -105,6 +113,7 @@ async def leave(
         relay_state=new_token(),
         issued_at=now,
         force_authn=purpose == "fresh",
+        is_passive=purpose == "silent",
         name_id_format=connection.name_id_format,
     )
     await call(site.store.add_login_request, login_request)
@@ -117,14 +126,13 @@ async def leave(
     return page.with_cookies(*browser.cookies)
 
 
-def _bring_home(site: Site, request: Request, return_to: str) -> Reply | None:
+def bring_home(site: Site, request: Request, page: str, return_to: str) -> Reply | None:
     """To the host name of `base_url`, where our cookies are; once, since a proxy may hide the name from us."""
     if site.is_at_home(request):
         return None
     if request.query_value("home") is None:
-        connection = request.query_value("connection")
-        asked = {"connection": connection} if connection else {}
-        return see_other(site.page_url("login", return_to=return_to, home="1", **asked))
+        asked = {name: value for name in ("connection", "window") if (value := request.query_value(name))}
+        return see_other(site.page_url(page, return_to=return_to, home="1", **asked))
     log.warning("a request came home under the name %r: does a proxy rewrite Host? See trusted_proxies", request.host)
     return None
 

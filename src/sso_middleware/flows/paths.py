@@ -22,22 +22,22 @@ _SAFE_IN_PATH = "/:@!$&'()*+,;=-._~"
 MAX_RETURN_TO = 2048
 
 
-def is_ambiguous(request: Request) -> bool:
+def is_ambiguous(path: str, raw_path: str | None) -> bool:
     """Whether somebody behind us might read this path as another one; such a path is never public."""
-    return bool(_AMBIGUOUS.search(request.path) or (request.raw_path and _ENCODED_SEPARATOR.search(request.raw_path)))
+    return bool(_AMBIGUOUS.search(path) or (raw_path and _ENCODED_SEPARATOR.search(raw_path)))
 
 
-def access_of(settings: Settings, request: Request) -> Access:
+def access_of(settings: Settings, path: str, raw_path: str | None) -> Access:
     """`public` wins over `protect`; what can be read in two ways is protected.
 
     A public path must match to the letter; a protected one matches in any case, since a host's
     router may not mind the case.
     """
-    if is_ambiguous(request):
+    if is_ambiguous(path, raw_path):
         return "protected"
-    if is_below(request.path, *settings.public):
+    if is_below(path, *settings.public):
         return "public"
-    protected = is_below(request.path.casefold(), *(prefix.casefold() for prefix in settings.protect))
+    protected = is_below(path.casefold(), *(prefix.casefold() for prefix in settings.protect))
     return "protected" if protected else "public"
 
 

@@ -23,7 +23,7 @@ from ..faults import stack_of
 from ..tokens import new_reference
 from ..web import Reply, Request, json_reply
 from .explaining import explanation_of
-from .gate import PROBLEM, kind_of
+from .kinds import PROBLEM, kind_of
 from .limits import is_told_in_full
 from .reporting import report
 from .sessions import find_session

@@ -13,6 +13,7 @@ from ..pages import Pages
 from ..settings import Settings
 from ..stores.records import Store
 from ..stores.sealing import Sealer
+from ..stores.sessions import SessionCache
 from ..tokens import Tokens
 from ..web import Cookie, Request
 from .counting import Counters
@@ -28,6 +29,8 @@ class Site:
     directory: Directory = field(repr=False)
     """Keeps `connections` up to date, where their metadata is fetched."""
     store: Store = field(repr=False)
+    sessions: SessionCache = field(repr=False)
+    """What this process remembers of the store's."""
     sealer: Sealer = field(repr=False)
     own_keys: OwnKeys = field(repr=False)
     tokens: Tokens = field(repr=False)

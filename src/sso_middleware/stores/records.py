@@ -12,12 +12,16 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from ..events import Event
+from .session_records import Device, Session, SessionStore
+
+__all__ = ["Device", "Session"]
 
 KeyPurpose = Literal["signing", "encryption"]
 KeyState = Literal["next", "current", "retired"]
 """Published only; signs, and is published; only decrypts."""
-LoginPurpose = Literal["login", "fresh", "restart"]
-"""`fresh`: with ForceAuthn. `restart`: after an unsolicited Response."""
+LoginPurpose = Literal["login", "fresh", "restart", "silent", "renew"]
+"""`fresh`: with ForceAuthn. `restart`: after an unsolicited Response. `silent`: with IsPassive, to renew a session.
+`renew`: likewise, but a person asked for it, so the identity provider may show itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class LoginRequest:
     purpose: LoginPurpose
     issued_at: datetime
     expires_at: datetime
+    session_id: str | None = field(default=None, repr=False)
+    """The session that it is to renew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +62,6 @@ class TakenLogin:
 
     pending: PendingLogin
     login_request: LoginRequest | None
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One signed-in browser. `id` is the hash of the token in its cookie."""
-
-    id: str = field(repr=False)
-    connection_id: str
-    principal_key: str = field(repr=False)
-    principal: Mapping[str, object] = field(repr=False)
-    """What the request's Principal is made of (JSON values)."""
-    name_id: str = field(repr=False)
-    """The NameID with its format and qualifiers, as JSON, for logout."""
-    session_index: str | None = field(repr=False)
-    authenticated_at: datetime
-    last_seen: datetime
-    expires_at: datetime
-    """The absolute end: our own limit or the IdP's SessionNotOnOrAfter, whichever is earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +119,7 @@ class Count:
     ends_at: datetime
 
 
-class Store(Protocol):
+class Store(SessionStore, Protocol):
     """What the flows need. Raises StoreUnavailable whenever the database can't be read or written."""
 
     # Logins
@@ -161,22 +149,6 @@ class Store(Protocol):
         than `browser`: then the pending login goes, and the login request stays for its own browser.
         For an unsolicited Response there is no request to compare; the handle alone is the binding.
         """
-        ...
-
-    # Sessions
-
-    def add_session(self, session: Session, *, replaces: str | None = None) -> None:
-        """Atomic: open the session, and end the one that this browser had before."""
-        ...
-
-    def get_session(self, id: str) -> Session | None: ...
-
-    def touch_session(self, id: str, last_seen: datetime) -> None:
-        """Move `last_seen` forward (never back). Nothing happens to a session that has ended."""
-        ...
-
-    def end_session(self, id: str) -> bool:
-        """Whether there was one to end."""
         ...
 
     # People
@@ -269,7 +241,7 @@ class Store(Protocol):
     def delete_expired(self, now: datetime, *, batch: int = 500) -> int:
         """Delete at most `batch` rows of each table that has ended; how many went in all.
 
-        A session has ended at `expires_at`, or when it has not been seen for 90 days.
+        A session goes a day after its absolute end or its time-out, or when it has not been seen for 90 days.
         """
         ...
 

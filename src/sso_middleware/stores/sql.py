@@ -27,15 +27,19 @@ from .records import (
     MetadataStamp,
     PendingLogin,
     SealedKey,
-    Session,
     TakenLogin,
 )
+from .sql_sessions import SqlSessions
 
 UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
 """No timeout is longer than this (`hard_timeout_mobile`), so such a session can only be a dead one."""
+ENDED_SESSION_KEPT_FOR = timedelta(days=1)
+"""So that a form that meets it can be kept for its person, and a clock that is set back brings nobody in again."""
+CHANGE_TOLD_FOR = timedelta(hours=1)
+"""A process that hears of nothing for longer forgets every session that it remembers."""
 
 
-class SqlStore:
+class SqlStore(SqlSessions):
     """Implements `records.Store` on SQLite (one machine) and PostgreSQL (many)."""
 
     def __init__(self, database_url: str) -> None:
@@ -83,32 +87,6 @@ class SqlStore:
             raise taken
         return taken
 
-    # Sessions
-
-    def add_session(self, session: Session, *, replaces: str | None = None) -> None:
-        table = tables.sessions
-        row = asdict(session) | {"principal": dict(session.principal)}
-        with self._database.writing() as connection:
-            if replaces is not None:
-                connection.execute(delete(table).where(table.c.id == replaces))
-            connection.execute(table.insert().values(row))
-
-    def get_session(self, id: str) -> Session | None:
-        row = self._first(tables.sessions, tables.sessions.c.id == id)
-        return None if row is None else Session(**row)
-
-    def touch_session(self, id: str, last_seen: datetime) -> None:
-        table = tables.sessions
-        with self._database.writing() as connection:
-            connection.execute(
-                update(table).where(table.c.id == id, table.c.last_seen < last_seen).values(last_seen=last_seen)
-            )
-
-    def end_session(self, id: str) -> bool:
-        table = tables.sessions
-        with self._database.writing() as connection:
-            return connection.execute(delete(table).where(table.c.id == id)).rowcount > 0
-
     # People
 
     def get_link(self, connection_id: str, principal_key: str) -> str | None:
@@ -155,7 +133,8 @@ class SqlStore:
             if not kept or any(other.state == "next" for other in kept):
                 raise KeyChangeRefused(f"there is a next {key.purpose} key already, or none that it could follow")
             newest = select(func.max(table.c.generation)).where(table.c.purpose == key.purpose).scalar_subquery()
-            # Two may both come here: they count up to the same generation, and only one row can have it.
+            # Two may both come here, one after the other's commit or not: a purpose has one next key (an index holds
+            # it), and one of each generation.
             row = asdict(key) | {"state": "next", "generation": newest + 1}
             add = self._insert(table).values(row).on_conflict_do_nothing().returning(table.c.id)
             if connection.execute(add).first() is None:
@@ -288,10 +267,15 @@ class SqlStore:
             (tables.claimed_assertions, tables.claimed_assertions.c.valid_until <= now),
             (tables.limits, tables.limits.c.ends_at <= now),
             (tables.notices, tables.notices.c.ends_at <= now),
+            (tables.logout_requests, tables.logout_requests.c.expires_at <= now),
+            (tables.kept_forms, tables.kept_forms.c.expires_at <= now),
+            (tables.changes, tables.changes.c.at <= now - CHANGE_TOLD_FOR),
             (
                 tables.sessions,
                 or_(
-                    tables.sessions.c.expires_at <= now,
+                    tables.sessions.c.expires_at <= now - ENDED_SESSION_KEPT_FOR,
+                    tables.sessions.c.timed_out_at <= now - ENDED_SESSION_KEPT_FOR,
+                    tables.sessions.c.alias_ends_at <= now - ENDED_SESSION_KEPT_FOR,
                     tables.sessions.c.last_seen <= now - UNSEEN_SESSION_ENDS_AFTER,
                 ),
             ),

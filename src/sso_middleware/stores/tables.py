@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -22,6 +23,9 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
+    text,
+    true,
 )
 
 VERSION_TABLE = "sso_alembic_version"
@@ -63,6 +67,17 @@ login_requests = Table(
     Column("return_to", Text, nullable=False),
     Column("browser", Text, nullable=False),
     Column("purpose", Text, nullable=False),
+    Column("session_id", Text),
+    Column("issued_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+)
+
+logout_requests = Table(
+    "sso_logout_request",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("connection_id", Text, nullable=False),
+    Column("browser", Text, nullable=False),
     Column("issued_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
@@ -86,6 +101,8 @@ pending_logins = Table(
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
+# A session that was renewed stays under its old id for a while, as an alias: `replaced_by` names the newest one.
+# One that timed out stays, too, so that a clock that is set back does not bring it to life again.
 sessions = Table(
     "sso_session",
     metadata,
@@ -93,11 +110,58 @@ sessions = Table(
     Column("connection_id", Text, nullable=False),
     Column("principal_key", Text, nullable=False),
     Column("principal", JSON, nullable=False),
+    Column("email", Text, nullable=False, server_default=text("''")),
     Column("name_id", Text, nullable=False),
+    Column("logout_key", Text, nullable=False, server_default=text("''")),
     Column("session_index", Text),
+    Column("device", Text, nullable=False, server_default="desktop"),
+    Column("policy", Text, nullable=False, server_default=text("''")),
+    Column("created_at", UtcDateTime),
     Column("authenticated_at", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False, index=True),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("is_stale", Boolean, nullable=False, server_default=false()),
+    Column("is_confirmed", Boolean, nullable=False, server_default=true()),
+    Column("renewals", Integer, nullable=False, server_default="0"),
+    Column("renewal_began_at", UtcDateTime),
+    Column("replaced_by", Text, index=True),
+    Column("alias_ends_at", UtcDateTime),
+    Column("timed_out_at", UtcDateTime),
+    Index(None, "connection_id", "principal_key"),
+    Index(None, "connection_id", "logout_key"),
+)
+
+# What every process must forget of the sessions that it remembers, in the order of the commits.
+changes = Table(
+    "sso_change",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("connection_id", Text),
+    Column("principal_key", Text),
+    Column("session_id", Text),
+)
+
+# One row: the number of the newest change. Whoever counts up holds it until the commit, so that no later
+# number is ever seen before an earlier one.
+change_counters = Table(
+    "sso_change_counter",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+# A form that met an ended session; `form` is sealed.
+kept_forms = Table(
+    "sso_kept_form",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("connection_id", Text, nullable=False),
+    Column("principal_key", Text, nullable=False),
+    Column("form", LargeBinary, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Index(None, "connection_id", "principal_key"),
 )
 
 links = Table(
@@ -122,6 +186,14 @@ keys = Table(
     Column("state", Text, nullable=False, server_default="current"),
     Column("changed_at", UtcDateTime),
     UniqueConstraint("purpose", "generation"),
+    # Whatever two admins do at the same moment, there is one next key.
+    Index(
+        "uq_sso_signing_key_next",
+        "purpose",
+        unique=True,
+        sqlite_where=text("state = 'next'"),
+        postgresql_where=text("state = 'next'"),
+    ),
 )
 
 # What was fetched from a connection's metadata_url. `document` is the last good copy; `held` waits for a person.

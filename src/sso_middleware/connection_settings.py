@@ -1,0 +1,183 @@
+"""The settings of one connection, and what every table of settings has in common: it is checked when it is built.
+
+A wrong one never starts: every problem is told at once, as one ConfigurationError. The settings of the
+app are `settings`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from .errors import ConfigurationError
+from .idp_source import ByHand, FromFile, FromUrl, Source, recognise
+from .saml.parties import (
+    SIGNATURE_ALGORITHM_NAMES,
+    Encryption,
+    OurSignatureAlgorithm,
+    SignatureAlgorithmName,
+    Signed,
+)
+from .setting_problems import misspelt, problems_in
+from .setting_rules import CONNECTION_RULES, problems_of
+from .setting_values import (
+    AcsPath,
+    Certificate,
+    ConnectionId,
+    Day,
+    Domains,
+    Duration,
+    EntityId,
+    ExcludedUsers,
+    MetadataText,
+    MetadataUrl,
+    SsoUrl,
+    Text,
+    Timeout,
+    at_most,
+)
+from .timeout_rules import SessionTimeout
+
+IdpInitiated = Literal["restart", "accept", "off"]
+SingleLogout = Literal["auto", "off"]
+RequiredAttribute = Literal["email", "first_name", "last_name"]
+
+_CONFIG = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+
+class Checked(BaseModel):
+    """Building one raises ConfigurationError with every problem: of each value, and of values together."""
+
+    model_config = _CONFIG
+    rules: ClassVar[tuple[Callable[..., Iterator[str]], ...]] = ()
+
+    def __init__(self, /, **values: Any) -> None:
+        valid: dict[str, Any] = {}
+        problems: list[str] = []
+        try:
+            self.__pydantic_validator__.validate_python(values, self_instance=self, context=valid)
+        except ValidationError as error:
+            problems = list(problems_in(error, type(self)))
+            for name in misspelt(error, type(self), values):
+                valid.pop(name, None)
+        problems += problems_of(self.rules, valid)
+        if problems:
+            values.clear()  # a reporter that shows the variables of each frame finds no key in this one
+            valid.clear()
+            raise ConfigurationError(*problems)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_valid(cls, value: object, info: ValidationInfo) -> object:
+        """Note what is right by itself, so that the rules over several values can be asked beside it."""
+        if info.context is not None and info.field_name is not None:
+            info.context[info.field_name] = value
+        return value
+
+
+class AttributeMap(BaseModel):
+    """Under which exact names the identity provider sends what."""
+
+    model_config = _CONFIG
+
+    email: Text = "Email"
+    first_name: Text = "FirstName"
+    last_name: Text = "LastName"
+    country: Text = "Country"
+    department: Text = "department"
+    roles: Text = "role_mapping"
+    principal_id: Text | None = None
+    """A lasting id of the person, where the NameID is not one."""
+
+
+class ConnectionSettings(Checked):
+    """The trust in one organization's identity provider, as declared by the operator."""
+
+    rules = CONNECTION_RULES
+
+    if TYPE_CHECKING:  # a checker would make up an __init__ that wants a timedelta where "8h" will do
+
+        def __init__(self, /, **values: Any) -> None: ...
+
+    id: ConnectionId
+    """Part of its URLs, so it never changes."""
+    organization: Text
+    domains: Domains
+    """Whose e-mail addresses it may assert; "any" only if it is the single connection."""
+    excluded_users: ExcludedUsers = Field(default=(), repr=False)
+    """Of its own domains, but signing in by the host's own login. A list, or separated by commas."""
+    enabled: bool = True
+
+    metadata_file: Path | None = None
+    metadata: MetadataText | None = Field(default=None, repr=False)
+    """The XML itself; or else a URL, a file, or entity id, URL and certificate on lines of their own."""
+    metadata_url: MetadataUrl | None = None
+    """Fetched, and fetched again, by housekeeping: never by a request, and never at start."""
+    metadata_signing_certificates: tuple[Certificate, ...] = Field(default=(), repr=False)
+    """Given: metadata that none of them signed is refused (a federation's)."""
+    metadata_max_validity: Annotated[Timeout | None, at_most("365d")] = None
+    """Given: fetched metadata whose validUntil is missing or further ahead waits for approval."""
+    entity_id: Text | None = None
+    """By hand; or which one of many in the metadata is meant."""
+    sso_url: SsoUrl | None = None
+    certificates: tuple[Certificate, ...] = Field(default=(), repr=False)
+
+    hard_timeout: Annotated[SessionTimeout | None, at_most("14d")] = None
+    """None, here and below: the general one."""
+    hard_timeout_mobile: Annotated[SessionTimeout | None, at_most("90d")] = None
+    soft_timeout: Annotated[SessionTimeout | None, at_most("24h")] = None
+    soft_timeout_mobile: Annotated[SessionTimeout | None, at_most("24h")] = None
+    absolute_timeout: Annotated[SessionTimeout | None, at_most("90d")] = None
+    single_logout: SingleLogout = "auto"
+    """With the identity provider, where it has an endpoint for it; `off`: sign-out ends our session only."""
+    idp_initiated: IdpInitiated = "restart"
+    signed: Signed = "either"
+    encryption: Encryption = "off"
+    signature_algorithm: OurSignatureAlgorithm = "rsa-sha256"
+    """What we sign our requests with."""
+    allowed_signature_algorithms: tuple[SignatureAlgorithmName, ...] = SIGNATURE_ALGORITHM_NAMES
+    """What the identity provider may sign with."""
+    sha1_until: Day | None = None
+    """Until that day (00:00 UTC) SHA-1 signatures are accepted too, each with a warning. At most 90 days ahead."""
+    skip_destination_until: Day | None = None
+    """Until that day a Response's Destination is not compared. At most 7 days ahead; Recipient and Audience are."""
+    sp_entity_id: EntityId | None = None
+    """Our entity id for this connection, where its identity provider knows another."""
+    acs_paths: tuple[AcsPath, ...] = ()
+    """Further paths below the mount that take its Responses. The first is the one that our requests name."""
+    attributes: AttributeMap = AttributeMap()
+    required_attributes: tuple[RequiredAttribute, ...] = ("email", "first_name", "last_name")
+    """Leave a name out to waive it; the e-mail address can't be."""
+    leeway: Annotated[Duration, at_most("5m")] = timedelta(seconds=120)
+    """How far the two clocks may differ."""
+    authn_contexts: tuple[Text, ...] = ()
+    """Only these AuthnContextClassRef are accepted (a second factor, say); it is not asked for. Empty: any."""
+    name_id_format: Text | None = None
+    """What to ask for; None leaves it to the identity provider."""
+
+    @property
+    def source(self) -> Source:
+        """How its identity provider is named."""
+        if self.metadata_url is not None:
+            return FromUrl(self.metadata_url)
+        if self.metadata_file is not None:
+            return FromFile(self.metadata_file)
+        if self.metadata is not None:
+            return recognise(self.metadata)
+        return ByHand(self.entity_id or "", self.sso_url or "", self.certificates)
+
+    @property
+    def named_domains(self) -> tuple[str, ...]:
+        """None of them if it may assert any."""
+        return () if self.domains == "any" else self.domains
