@@ -6,29 +6,30 @@ HTTP and websocket requests are decided on; lifespan is passed through; any othe
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from werkzeug.datastructures import Headers
-
+from .asgi_answers import (
+    SESSION_ENDED,
+    ASGIApp,
+    HostAnswer,
+    HostSocket,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    Watched,
+    is_of_the_end,
+    read_headers,
+    send_reply,
+)
 from .calling import CallCooperatively
 from .errors import BodyTooLarge, ConfigurationError
-from .principal import _current, credentials_of
+from .principal import _current
 from .sso import SSO
 from .web import BodyReader, PassThrough, Reply, Request, client_address
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
-"""As permissive as Starlette's, so that apps typed by asgiref's TypedDicts pass mypy too."""
-
-SESSION_ENDED = 4401
-"""The close code of a websocket whose session has ended."""
+__all__ = ["SESSION_ENDED", "ASGIApp", "ASGIMiddleware", "Receive", "Scope", "Send", "StartRefused", "make_request"]
 
 
 class ASGIMiddleware:
@@ -50,12 +51,50 @@ class ASGIMiddleware:
             raise RuntimeError(f"sso_middleware does not know the scope type {scope['type']!r}, so nothing passes")
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = make_request(scope, receive, self.sso)
-        decision = await self.sso.decide(request, self.call)
-        if isinstance(decision, Reply):
-            await send_reply(decision, request.method, send)
+        sso = self.sso
+        headers, cookies, is_plain = self._headers_for_host(scope["headers"])
+        if is_plain:
+            key = (scope["path"], scope.get("raw_path"), scope.get("root_path"))
+            query = scope.get("query_string", b"")
+            decision = sso.recall(scope["method"], key, lambda: _paths_of(scope), cookies, query)
+            if decision is not None:
+                if decision.session_key is None:
+                    await self._pass_anonymously(scope, receive, send, headers)
+                else:
+                    await self._pass_on(
+                        HostAnswer(self, None, scope, decision, receive, send), scope, decision, headers
+                    )
+                return
+        request = make_request(scope, receive, sso)
+        answer = await sso.decide(request, self.call)
+        if isinstance(answer, Reply):
+            await send_reply(answer, request.method, send)
             return
-        await self._pass_on(_HostAnswer(self, request, decision, receive, send), scope, decision)
+        await self._pass_on(HostAnswer(self, request, scope, answer, receive, send), scope, answer, headers)
+
+    def _headers_for_host(self, headers: Any) -> tuple[Any, str | None, bool]:
+        """Without anybody else's word on who the person is; the Cookie header; whether there is at most one."""
+        identity_headers = self.sso.identity_headers
+        known = identity_headers.known
+        cookies: bytes | None = None
+        is_plain, has_claims = True, False
+        for name, value in headers:
+            if name == b"cookie":
+                is_plain = cookies is None
+                cookies = value
+            elif known.get(name, True) and identity_headers.claims(name):
+                has_claims = True
+        if has_claims:
+            headers = [pair for pair in headers if not identity_headers.claims(pair[0])]
+        return headers, None if cookies is None else cookies.decode("latin-1"), is_plain
+
+    async def _pass_anonymously(self, scope: Scope, receive: Receive, send: Send, headers: Any) -> None:
+        """Nobody is signed in, and nothing about the answer is ours."""
+        token = _current.set(None)
+        try:
+            await self.app({**scope, "headers": headers, "sso.principal": None, "sso.csrf_token": None}, receive, send)
+        finally:
+            _current.reset(token)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = make_request(scope, receive, self.sso)
@@ -64,19 +103,30 @@ class ASGIMiddleware:
             await receive()  # websocket.connect
             await _refuse_handshake(scope, decision, send)
             return
-        await self._pass_on(_HostSocket(self, decision, receive, send), scope, decision)
+        headers, _, _ = self._headers_for_host(scope["headers"])
+        await self._pass_on(HostSocket(self, scope, decision, receive, send), scope, decision, headers)
 
-    async def _pass_on(self, answer: _Watched, scope: Scope, decision: PassThrough) -> None:
-        answer.raises_when_ended = _version_of(scope) >= (2, 4)
-        token = _current.set(decision.principal)
+    async def _pass_on(self, answer: Watched, scope: Scope, decision: PassThrough, headers: Any) -> None:
+        principal = decision.principal
+        told = {
+            **scope,
+            "headers": headers,
+            "sso.principal": principal,
+            "sso.csrf_token": decision.csrf_token,
+        }
+        if principal is not None:
+            told["user"] = principal
+            told["auth"] = decision.credentials
+        token = _current.set(principal)
         try:
-            await self.app(_scope_for_host(scope, decision, self.sso), answer.receive, answer.send)
+            await self.app(told, answer.receive, answer.send)
         except Exception as error:  # frameworks wrap what our `send` raised in errors of their own
-            if not _is_of_the_end(error):
+            if not is_of_the_end(error):
                 raise
         finally:
             _current.reset(token)
-            await answer.finish()
+            if answer.is_watched:
+                await answer.finish()
 
     async def wait_until_ended(self, decision: PassThrough) -> None:
         """Returns when the session behind this decision has ended."""
@@ -133,161 +183,17 @@ async def _answer_lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-class SessionEnded(OSError):
-    """What an app's `send` raises when its session has ended, as when the client has gone (ASGI 2.4)."""
-
-
-def _version_of(scope: Scope) -> tuple[int, ...]:
-    return tuple(map(int, scope.get("asgi", {}).get("spec_version", "2.0").split(".")))
-
-
-def _is_of_the_end(error: BaseException | None) -> bool:
-    """Whether an app failed of our `SessionEnded`; frameworks turn it into their own."""
-    while error is not None and not isinstance(error, SessionEnded):
-        error = error.__cause__ or error.__context__
-    return error is not None
-
-
-class _Watched(ABC):
-    """A long answer that ends with its session: `receive` and `send` hear of it as if the client had gone."""
-
-    def __init__(self, shell: ASGIMiddleware, decision: PassThrough, receive: Receive, send: Send) -> None:
-        self.shell = shell
-        self.decision = decision
-        self._receive = receive
-        self._send = send
-        self._watch: asyncio.Task[None] | None = None
-        self._incoming: asyncio.Future[Message] | None = None
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.raises_when_ended = False
-
-    @abstractmethod
-    async def receive(self) -> Message: ...
-
-    @abstractmethod
-    async def send(self, message: Message) -> None: ...
-
-    def start_watching(self) -> None:
-        if self.decision.session_key is not None and self._watch is None:
-            self._watch = asyncio.ensure_future(self._end_with_session())
-
-    def stop_watching(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-
-    async def finish(self) -> None:
-        """The app has returned: nothing of ours goes on, but a goodbye is said to its end."""
-        if self._watch is not None and self._ended.done():
-            await asyncio.wait({self._watch})
-        self.stop_watching()
-        if self._incoming is not None:
-            self._incoming.cancel()
-
-    async def _end_with_session(self) -> None:
-        await self.shell.wait_until_ended(self.decision)
-        self._ended.set_result(None)
-        with contextlib.suppress(OSError):  # the client has gone by itself
-            await self._say_goodbye()
-
-    def _falls_silent(self) -> bool:
-        """Whether nothing more is sent, since the session has ended. Raises SessionEnded where an app expects it."""
-        if self._ended.done() and self.raises_when_ended:
-            raise SessionEnded("the session has ended")
-        return self._ended.done()
-
-    @abstractmethod
-    async def _say_goodbye(self) -> None:
-        """Tell the server."""
-
-    async def _receive_or(self, disconnect: Message) -> Message:
-        """The next message, or `disconnect` as soon as the session has ended.
-
-        An app may cancel its `receive` (a timeout, Starlette's `is_disconnected`). What we asked the server
-        for is then kept for its next one: a message that came in that moment would be lost.
-        """
-        if self._watch is None:
-            return await self._receive()
-        while not self._ended.done():
-            incoming = self._incoming = self._incoming or asyncio.ensure_future(self._receive())
-            if not incoming.done():
-                waited: set[asyncio.Future[Any]] = {incoming, self._ended}
-                await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if incoming.done() and incoming is self._incoming and not self._ended.done():
-                self._incoming = None
-                message = incoming.result()
-                if message["type"] == disconnect["type"]:
-                    self.stop_watching()
-                return message
-        return disconnect
-
-
-class _HostAnswer(_Watched):
-    """The host's HTTP answer: dressed, replaced where it asked for a sign-in, ended if it is an event stream."""
-
-    def __init__(
-        self, shell: ASGIMiddleware, request: Request, decision: PassThrough, receive: Receive, send: Send
-    ) -> None:
-        super().__init__(shell, decision, receive, send)
-        self.request = request
-        self._is_replaced = False
-
-    async def receive(self) -> Message:
-        return await self._receive_or({"type": "http.disconnect"})
-
-    async def send(self, message: Message) -> None:
-        if self._is_replaced or self._falls_silent():
-            return
-        if message["type"] == "http.response.start":
-            sso = self.shell.sso
-            headers = read_headers(message.get("headers", ()))
-            reply = sso.answer_challenge(self.request, self.decision, message["status"], headers)
-            if reply is not None:
-                self._is_replaced = True
-                await send_reply(reply, self.request.method, self._send)
-                return
-            sso.dress(self.request, self.decision, headers)
-            if headers.get("Content-Type", "").lower().startswith("text/event-stream"):
-                self.start_watching()
-            message = {**message, "headers": write_headers(headers)}
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.stop_watching()  # the app may go on for long after its answer
-        await self._send(message)
-
-    async def _say_goodbye(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-class _HostSocket(_Watched):
-    """The host's websocket, closed with 4401 when the session ends."""
-
-    async def receive(self) -> Message:
-        return await self._receive_or({"type": "websocket.disconnect", "code": SESSION_ENDED})
-
-    async def send(self, message: Message) -> None:
-        if self._falls_silent():
-            return
-        if message["type"] == "websocket.accept":
-            self.start_watching()
-        elif message["type"] == "websocket.close":
-            self.stop_watching()
-        await self._send(message)
-
-    async def _say_goodbye(self) -> None:
-        await self._send({"type": "websocket.close", "code": SESSION_ENDED, "reason": "the session has ended"})
-
-
 def make_request(scope: Scope, receive: Receive, sso: SSO) -> Request:
     """What the core needs to know of a scope."""
     headers = read_headers(scope["headers"])
-    mount = scope.get("root_path", "")
-    raw = scope.get("raw_path")
+    path, raw_path = _paths_of(scope)
     client = scope.get("client")
     peer = client[0] if client else None
     is_websocket = scope["type"] == "websocket"
     return Request(
         method="GET" if is_websocket else scope["method"].upper(),
-        path=_below(_decoded_path(scope), mount),
-        raw_path=_below(raw.decode("latin-1").partition("?")[0], mount) if raw else None,
+        path=path,
+        raw_path=raw_path,
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=headers,
         scheme=scope.get("scheme", "http"),
@@ -296,6 +202,16 @@ def make_request(scope: Scope, receive: Receive, sso: SSO) -> Request:
         native=scope,
         read_body=_body_reader(receive),
         is_websocket=is_websocket,
+    )
+
+
+def _paths_of(scope: Scope) -> tuple[str, str | None]:
+    """Below the mount: decoded, and as sent."""
+    mount = scope.get("root_path", "")
+    raw = scope.get("raw_path")
+    return (
+        _below(_decoded_path(scope), mount),
+        _below(raw.decode("latin-1").partition("?")[0], mount) if raw else None,
     )
 
 
@@ -335,36 +251,6 @@ def _body_reader(receive: Receive) -> BodyReader:
         return bytes(body)
 
     return read_body
-
-
-def _scope_for_host(scope: Scope, decision: PassThrough, sso: SSO) -> Scope:
-    """A copy without anybody else's word on who the person is, and with ours."""
-    headers = [(name, value) for name, value in scope["headers"] if name.decode("latin-1") not in sso.identity_headers]
-    told: dict[str, Any] = {
-        **scope,
-        "headers": headers,
-        "sso.principal": decision.principal,
-        "sso.csrf_token": decision.csrf_token,
-    }
-    if decision.principal is not None:
-        told["user"] = decision.principal
-        told["auth"] = credentials_of(decision.principal)
-    return told
-
-
-def read_headers(raw: Any) -> Headers:
-    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
-
-
-def write_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-async def send_reply(reply: Reply, method: str, send: Send, prefix: str = "http") -> None:
-    """Our own answer, to a request or to a websocket's handshake."""
-    headers = write_headers(Headers([*reply.headers, ("Content-Length", str(len(reply.body)))]))
-    await send({"type": f"{prefix}.response.start", "status": reply.status, "headers": headers})
-    await send({"type": f"{prefix}.response.body", "body": b"" if method == "HEAD" else reply.body})
 
 
 async def _refuse_handshake(scope: Scope, reply: Reply, send: Send) -> None:

@@ -22,6 +22,7 @@ from .flows.dated_exceptions import describe_exceptions
 from .flows.identity_headers import IdentityHeaders
 from .flows.own_keys import OwnKeys
 from .flows.paths import is_ambiguous
+from .flows.recalling import Recall
 from .flows.reporting import about
 from .flows.site import Site
 from .flows.supplied_keys import read_supplied_keys
@@ -96,6 +97,7 @@ class SSO:
             pages=Pages(),
             now=now,
         )
+        self._recall = Recall(self.site, self._may_be_ours)
         self.liveness_checked_every = min(LIVENESS_CHECKED_EVERY, settings.revocation_delay or LIVENESS_CHECKED_EVERY)
         self.chores = chores_of(self.site)
         self._housekeeping = Housekeeping(store, now, chores=self.chores) if settings.background else None
@@ -106,6 +108,17 @@ class SSO:
         if len(connections) == 0:
             log.warning("no connection is configured: protected paths answer 503 until there is one")
 
+    def recall(
+        self,
+        method: str,
+        key: object,
+        read_path: Callable[[], tuple[str, str | None]],
+        cookies: str | None,
+        query: str | bytes,
+    ) -> PassThrough | None:
+        """What `decide` would say of an HTTP request, from memory and at once; None: ask it. See `recalling`."""
+        return self._recall(method, key, read_path, cookies, query)
+
     async def decide(self, request: Request, call: Call) -> Decision:
         """Let the host answer (`PassThrough`), or answer ourselves (`Reply`). Never raises."""
         if self._housekeeping is not None:
@@ -113,7 +126,10 @@ class SSO:
         try:
             if self._is_ours(request):
                 return await self._our_page(request, call)
-            return await gate.guard(self.site, request, call)
+            decision = await gate.guard(self.site, request, call)
+            if isinstance(decision, PassThrough) and not request.is_websocket:
+                self._recall.learn(request, decision)
+            return decision
         except Exception as error:  # nothing may open a door: what is not understood is refused
             return await refusing.refuse(self.site, request, call, refusing.wrap(error))
 
@@ -131,7 +147,11 @@ class SSO:
         forwarded = headers.get("X-Forwarded-Host", "") if is_within(peer, self.settings.trusted_proxies) else ""
         return (forwarded.rpartition(",")[2].strip() or headers.get("Host", "")).lower()
 
-    def dress(self, request: Request, decision: PassThrough, headers: Headers) -> None:
+    def is_dressed(self, decision: PassThrough, content_type: str) -> bool:
+        """Whether `dress` changes anything of an answer of this type (in lower case)."""
+        return gate.is_dressed(decision, content_type)
+
+    def dress(self, decision: PassThrough, headers: Headers) -> None:
         """Change the headers of the host's response as its decision says."""
         gate.dress(decision, headers)
 
@@ -143,6 +163,10 @@ class SSO:
         if request.is_websocket or is_ambiguous(request.path, request.raw_path):
             return False
         return is_below(request.path, self.settings.prefix) or self._owner_of_further_acs(request) is not None
+
+    def _may_be_ours(self, path: str, raw_path: str | None) -> bool:
+        """Whether it depends on more than the path who answers."""
+        return path in self._further_acs or (not is_ambiguous(path, raw_path) and is_below(path, self.settings.prefix))
 
     def _owner_of_further_acs(self, request: Request) -> str | None:
         """Whose `acs_paths` this is one of. Only a POST is ours there: whatever else the path shows is the host's."""

@@ -18,7 +18,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import dump_cookie
 
 from .errors import BodyTooLarge, UnsupportedForm
-from .principal import Principal
+from .principal import Credentials, Principal
 
 BodyReader = Callable[[int], bytes | Awaitable[bytes]]
 """Reads the whole body, at most so many bytes; raises BodyTooLarge beyond. Called through `call`."""
@@ -113,6 +113,8 @@ class PassThrough:
     """The host app answers. What it is told about the person, and what its answer must carry."""
 
     principal: Principal | None = None
+    credentials: Credentials | None = None
+    """What Starlette's `request.auth` answers."""
     session_key: str | None = field(default=None, repr=False)
     """The hash of the session's token, so that a long answer can be ended with the session."""
     csrf_token: str | None = field(default=None, repr=False)

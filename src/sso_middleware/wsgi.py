@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,14 +35,28 @@ class WSGIMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         _current.set(None)  # a server that did not close the answer before this one left it set in its thread
+        target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+        if isinstance(target, str) and "?" in target:
+            target = target[: target.index("?")]
+        decision = self.sso.recall(
+            environ["REQUEST_METHOD"],
+            (environ.get("PATH_INFO"), target, environ.get("SCRIPT_NAME")),
+            lambda: (_path_of(environ), _raw_path(environ)),
+            environ.get("HTTP_COOKIE"),
+            environ.get("QUERY_STRING", ""),
+        )
+        if decision is not None:
+            if decision.session_key is None:
+                return self.app(_environ_for_host(environ, decision, self.sso), start_response)
+            return self._pass_on(None, decision, environ, start_response)
         request = make_request(environ, self.sso)
-        decision = run(self.sso.decide(request, call_blocking))
-        if isinstance(decision, Reply):
-            return send(decision, request.method, start_response)
-        return self._pass_on(request, decision, environ, start_response)
+        answer = run(self.sso.decide(request, call_blocking))
+        if isinstance(answer, Reply):
+            return send(answer, request.method, start_response)
+        return self._pass_on(request, answer, environ, start_response)
 
     def _pass_on(
-        self, request: Request, decision: PassThrough, environ: WSGIEnvironment, start_response: StartResponse
+        self, request: Request | None, decision: PassThrough, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         starting = _Starting(self.sso, request, decision, start_response)
         _current.set(decision.principal)
@@ -56,7 +71,13 @@ class WSGIMiddleware:
 class _Starting:
     """The `start_response` that the host is given: dresses its headers, or replaces its answer."""
 
-    def __init__(self, sso: SSO, request: Request, decision: PassThrough, start_response: StartResponse) -> None:
+    def __init__(
+        self,
+        sso: SSO,
+        request: Request | None,  # None: passed from memory, so the host's own challenge is not read
+        decision: PassThrough,
+        start_response: StartResponse,
+    ) -> None:
         self.sso = sso
         self.request = request
         self.decision = decision
@@ -67,15 +88,20 @@ class _Starting:
     def __call__(
         self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
     ) -> Callable[[bytes], object]:
-        dressed = Headers(headers)
-        reply = self.sso.answer_challenge(self.request, self.decision, int(status[:3]), dressed)
-        if reply is not None:
-            self.replaced_by = send(reply, self.request.method, self.start_response, exc_info)
-            return _write_nothing
+        sso, decision, request = self.sso, self.decision, self.request
+        if request is not None and sso.settings.challenge:
+            reply = sso.answer_challenge(request, decision, int(status[:3]), Headers(headers))
+            if reply is not None:
+                self.replaced_by = send(reply, request.method, self.start_response, exc_info)
+                return _write_nothing
         self.replaced_by = None  # an app that failed after its challenge starts again (PEP 3333, exc_info)
-        self.sso.dress(self.request, self.decision, dressed)
-        self.is_event_stream = dressed.get("Content-Type", "").lower().startswith("text/event-stream")
-        return _start(self.start_response, status, dressed.to_wsgi_list(), exc_info)
+        content_type = next((value.lower() for name, value in headers if name.lower() == "content-type"), "")
+        if sso.is_dressed(decision, content_type):
+            dressed = Headers(headers)
+            sso.dress(decision, dressed)
+            headers = dressed.to_wsgi_list()
+        self.is_event_stream = content_type.startswith("text/event-stream")
+        return _start(self.start_response, status, headers, exc_info)
 
 
 class _Body:
@@ -87,14 +113,16 @@ class _Body:
         self._forget = forget
 
     def __iter__(self) -> Iterator[bytes]:
-        checked_at = self._starting.sso.site.now()
+        checked_at: datetime | None = None
         for chunk in self._body:
             # PEP 3333: start_response has been called by the time the first chunk comes.
             if self._starting.replaced_by is not None:
                 break
             if self._starting.is_event_stream:
                 now = self._starting.sso.site.now()
-                if now - checked_at >= self._starting.sso.liveness_checked_every:
+                if checked_at is None:
+                    checked_at = now
+                elif now - checked_at >= self._starting.sso.liveness_checked_every:
                     checked_at = now
                     if not run(self._starting.sso.is_still_live(self._starting.decision, call_blocking)):
                         return
@@ -117,7 +145,7 @@ def make_request(environ: WSGIEnvironment, sso: SSO) -> Request:
     trusted = sso.settings.trusted_proxies
     return Request(
         method=environ["REQUEST_METHOD"].upper(),
-        path="/" + environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace").removeprefix("/"),
+        path=_path_of(environ),
         raw_path=_raw_path(environ),
         query=environ.get("QUERY_STRING", ""),
         headers=headers,
@@ -127,6 +155,11 @@ def make_request(environ: WSGIEnvironment, sso: SSO) -> Request:
         native=environ,
         read_body=lambda limit: _read_body(environ, limit),
     )
+
+
+def _path_of(environ: WSGIEnvironment) -> str:
+    path: str = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+    return "/" + path.removeprefix("/")
 
 
 def _headers_of(environ: WSGIEnvironment) -> Iterator[tuple[str, str]]:
@@ -176,11 +209,11 @@ def _read_body(environ: WSGIEnvironment, limit: int) -> bytes:
 
 def _environ_for_host(environ: WSGIEnvironment, decision: PassThrough, sso: SSO) -> WSGIEnvironment:
     """A copy without anybody else's word on who the person is, and with ours."""
-    told: dict[str, Any] = {
-        key: value
-        for key, value in environ.items()
-        if not (key.startswith("HTTP_") and key[5:] in sso.identity_headers)
-    }
+    known, identity_headers = sso.identity_headers.known_variables, sso.identity_headers
+    told: dict[str, Any] = dict(environ)
+    for key in environ:
+        if known.get(key, True) and identity_headers.variable_claims(key):
+            del told[key]
     told.pop("REMOTE_USER", None)
     told.pop("AUTH_TYPE", None)
     told["sso.principal"] = decision.principal

@@ -17,7 +17,7 @@ from ..addresses import read_email
 from ..calling import Call
 from ..errors import EmailInvalid, HostSessionOfAnother, Misdirected, NotSetUp, StoreUnavailable
 from ..hooks import HostUser
-from ..principal import Principal
+from ..principal import Principal, credentials_of
 from ..setting_rules import is_below
 from ..stores.records import Session
 from ..web import Decision, PassThrough, Reply, Request, json_reply, see_other
@@ -29,6 +29,8 @@ from .renewing import demand_renewal
 from .reporting import ask_host
 from .sessions import Found, lineage_of, look_up, principal_of
 from .site import Site
+
+_HTML = ("text/html", "application/xhtml")
 
 
 async def guard(site: Site, request: Request, call: Call) -> Decision:
@@ -112,8 +114,10 @@ def host_may_keep(site: Site, host_user: HostUser) -> bool:
 
 
 def pass_with(site: Site, session: Session, path: str, *, is_protected: bool) -> PassThrough:
+    principal = principal_of(session)
     return PassThrough(
-        principal=principal_of(session),
+        principal=principal,
+        credentials=credentials_of(principal),
         session_key=session.id,
         csrf_token=csrf_token(site, lineage_of(session)),
         is_protected=is_protected,
@@ -166,12 +170,16 @@ def _login_url(site: Site, request: Request, return_to: str) -> str:
 # What the host's answer must carry
 
 
+def is_dressed(decision: PassThrough, content_type: str) -> bool:
+    """Whether `dress` changes anything. `content_type` is the answer's, in lower case."""
+    return bool(decision.cookies) or (decision.keeps_out_of_caches and content_type.startswith(_HTML))
+
+
 def dress(decision: PassThrough, headers: Headers) -> None:
     """Set our cookies on the host's response, and keep protected pages out of every cache."""
     for cookie in decision.cookies:
         headers.add(*cookie.header())
-    is_html = headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml"))
-    if decision.keeps_out_of_caches and is_html:
+    if decision.keeps_out_of_caches and headers.get("Content-Type", "").lower().startswith(_HTML):
         headers["Cache-Control"] = "private, no-store"
 
 

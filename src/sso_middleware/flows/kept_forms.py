@@ -7,6 +7,9 @@ from ..stores.records import Session
 from ..web import PassThrough, Reply, Request
 from .site import Site
 
+PARAMETER = "sso-kept-form"
+"""Of the query string, where a kept form is sent to the host's own path."""
+
 
 async def keep_form(site: Site, request: Request, call: Call, session: Session) -> str | None:
     """Keep it for the person whose session has ended; the path that offers it back, or None if it can't be kept."""

@@ -250,7 +250,7 @@ async def renew_session(
         now=now,
         created_at=old.created_at or old.authenticated_at,
     )
-    renewed = replace(renewed, is_confirmed=False)
+    renewed = replace(renewed, is_confirmed=False, lineage=lineage_of(old))
     kept_as = await call(site.store.renew_session, old.id, renewed, now)
     site.sessions.forget_now(old.id)
     return _cookie(site, token, renewed) if kept_as == renewed.id else None
@@ -298,8 +298,8 @@ def _cookie(site: Site, token: str, session: Session) -> Cookie:
 
 
 def lineage_of(session: Session) -> str:
-    """What stays the same when it is renewed, and is no other session's of anybody else: forms are bound to it."""
-    return f"{session.connection_id}\n{session.principal_key}\n{session.created_at or session.authenticated_at}"
+    """What stays the same when it is renewed: forms are bound to it."""
+    return session.lineage or session.id
 
 
 def principal_of(session: Session) -> Principal:

@@ -50,6 +50,8 @@ class Session:
     """Fixed at sign-in."""
     policy: str = ""
     """A stamp of how the connection turned the assertion into a principal; another one is a reason to renew."""
+    lineage: str = field(default="", repr=False)
+    """The id that it had before it was ever renewed; empty if it never was."""
     created_at: datetime | None = None
     """When the person signed in: renewals don't move it. None: before this was recorded, `authenticated_at`."""
     is_stale: bool = False

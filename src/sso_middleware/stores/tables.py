@@ -116,6 +116,7 @@ sessions = Table(
     Column("session_index", Text),
     Column("device", Text, nullable=False, server_default="desktop"),
     Column("policy", Text, nullable=False, server_default=text("''")),
+    Column("lineage", Text, nullable=False, server_default=text("''")),
     Column("created_at", UtcDateTime),
     Column("authenticated_at", UtcDateTime, nullable=False),
     Column("last_seen", UtcDateTime, nullable=False, index=True),

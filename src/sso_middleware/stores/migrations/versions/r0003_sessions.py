@@ -51,6 +51,7 @@ def _sessions() -> None:
         _text("logout_key", server_default=sa.text("''")),
         _text("device", server_default="desktop"),
         _text("policy", server_default=sa.text("''")),
+        _text("lineage", server_default=sa.text("''")),
         _time("created_at", nullable=True),
         sa.Column("is_stale", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("is_confirmed", sa.Boolean, nullable=False, server_default=sa.true()),

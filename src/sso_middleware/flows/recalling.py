@@ -1,0 +1,153 @@
+"""Let a request pass from memory: what most requests are, in a few microseconds, without a thread, a store or a hook.
+
+It decides nothing that the gate would decide otherwise: it only repeats, for as long as that may be
+believed, what the gate has said of this session and what the settings say of this path. Whatever is
+new, unusual or due it leaves to the gate, by answering None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from ..bounded import Bounded
+from ..connections import Connection
+from ..errors import InvalidToken
+from ..stores.sessions import Remembered
+from ..timeouts import soft_end
+from ..tokens import hash_token
+from ..web import PassThrough, Request
+from .gate import keeps_out_of_caches
+from .kept_forms import PARAMETER
+from .paths import access_of
+from .sessions import KIND
+from .site import Site
+
+Path = tuple[str, str | None]
+"""Below the mount: decoded, and as sent (None where the server does not tell)."""
+
+_MOST_PATHS = 4096
+_LONGEST_PATH = 512
+"""Longer ones are not remembered: anybody can make them up."""
+_NOBODY = PassThrough()
+
+
+# What the settings say of one path of the host's.
+_OPEN, _PROTECTED, _PROTECTED_CACHEABLE = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Passes:
+    """What the gate said of one session, and until when it would say so again."""
+
+    connection: Connection
+    """As it was: another object in its place is a reason to ask the gate."""
+    until: datetime
+    """When it must be written that the session was seen, or renewed: whichever comes first."""
+    by_policy: dict[int, PassThrough] = field(repr=False)
+
+
+class Recall:
+    """Of one process. `is_ours` says which paths are never the host's."""
+
+    def __init__(self, site: Site, is_ours: Callable[[str, str | None], bool]) -> None:
+        self._site = site
+        self._is_ours = is_ours
+        self._now = site.now
+        self._mark = f"{site.cookie_name(KIND)}="
+        self._policies: Bounded[object, int] = Bounded(_MOST_PATHS)
+        self._ids: Bounded[str, str] = Bounded(site.settings.remembered_sessions)
+        # In `domains` the host is asked who is signed in there, each time; with `challenge` its answer is read.
+        self._asks_host = site.settings.mode == "domains"
+        self._reads_challenges = site.settings.challenge
+
+    def __call__(  # noqa: PLR0911 - as few steps as can be, the likeliest first
+        self, method: str, key: object, read_path: Callable[[], Path], cookies: str | None, query: str | bytes
+    ) -> PassThrough | None:
+        """What the gate would say of this HTTP request; None: ask the gate.
+
+        `key` is as much of the request as `read_path` reads. `cookies` is the one Cookie header.
+        """
+        policy = self._policies.get(key) or self._learn_path(key, read_path)
+        if policy is None or method == "OPTIONS":
+            return None
+        mark = self._mark
+        start = -1 if cookies is None else cookies.find(mark)
+        if start < 0 or cookies is None:
+            return None if policy != _OPEN or self._reads_challenges else _NOBODY
+        if (start and cookies[start - 1] != " ") or cookies.find(mark, start + 1) >= 0:
+            return None
+        start += len(mark)
+        end = cookies.find(";", start)
+        id = self._ids.get(cookies[start:] if end < 0 else cookies[start:end])
+        if id is None or (method == "POST" and self._has_kept_form(query)):
+            return None
+        site = self._site
+        entry = site.sessions.get(id)
+        if entry is None or not isinstance(passes := entry.memo, _Passes):
+            return None
+        now = self._now()
+        if (
+            now >= passes.until
+            or not site.sessions.is_fresh(now)
+            or site.connections.get(entry.session.connection_id) is not passes.connection
+            or (policy != _OPEN and self._asks_host)
+        ):
+            return None
+        return passes.by_policy[policy]
+
+    def _learn_path(self, key: object, read_path: Callable[[], Path]) -> int | None:
+        path, raw_path = read_path()
+        if self._is_ours(path, raw_path):
+            return None
+        if access_of(self._site.settings, path, raw_path) == "public":
+            policy = _OPEN
+        else:
+            policy = _PROTECTED if keeps_out_of_caches(self._site, path) else _PROTECTED_CACHEABLE
+        if len(path) + len(raw_path or "") <= _LONGEST_PATH:
+            self._policies.put(key, policy)
+        return policy
+
+    @staticmethod
+    def _has_kept_form(query: str | bytes) -> bool:
+        return (PARAMETER if isinstance(query, str) else PARAMETER.encode()) in query  # type: ignore[operator]
+
+    def learn(self, request: Request, decision: PassThrough) -> None:
+        """The gate let this one pass: remember as whom, if nothing about it was out of the ordinary."""
+        site, principal = self._site, decision.principal
+        cookie = request.cookie(site.cookie_name(KIND))
+        if principal is None or decision.session_key is None or cookie is None or decision.cookies or decision.replay:
+            return
+        entry = site.sessions.get(decision.session_key)
+        connection = site.connections.get(principal.connection_id)
+        if entry is None or connection is None or not self._is_known(cookie, decision.session_key):
+            return
+        entry.memo = _Passes(
+            connection,
+            until=_until(entry, connection),
+            by_policy={
+                _OPEN: replace(decision, is_protected=False, keeps_out_of_caches=False),
+                _PROTECTED: replace(decision, is_protected=True, keeps_out_of_caches=True),
+                _PROTECTED_CACHEABLE: replace(decision, is_protected=True, keeps_out_of_caches=False),
+            },
+        )
+
+    def _is_known(self, cookie: str, session_id: str) -> bool:
+        """Whether this very cookie is the session's own: not an old one, of a session that was renewed."""
+        if self._ids.get(cookie) == session_id:
+            return True
+        try:
+            token = self._site.tokens.verify(KIND, cookie)
+        except InvalidToken:
+            return False
+        if hash_token(token) != session_id:
+            return False
+        self._ids.put(cookie, session_id)
+        return True
+
+
+def _until(entry: Remembered, connection: Connection) -> datetime:
+    timeouts = connection.timeouts[entry.session.device]
+    session = replace(entry.session, last_seen=entry.last_seen)
+    return min(entry.last_seen + timeouts.step, soft_end(session, timeouts))
