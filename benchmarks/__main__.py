@@ -16,13 +16,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import acs, metadata, verification
+from benchmarks import acs, hot_path, metadata, verification
 from benchmarks.report import Section, as_json, as_text, versions
 
 SECTIONS: dict[str, Callable[[int, float], Iterator[Section]]] = {
     "verification": verification.measure,
     "acs": acs.measure,
     "metadata": metadata.measure,
+    "hot_path": hot_path.measure,
 }
 
 

@@ -17,11 +17,11 @@ from benchmarks.peers import OURS
 def prepare(name: str, path: Path, entity_id: str) -> Callable[[], object]:
     """Whatever must be imported is, and then the work alone is left."""
     if name == OURS:
-        from sso_middleware.saml.metadata import read_idp_metadata  # noqa: PLC0415 - each worker imports its own
+        from sso_middleware.saml.metadata import read_idp_metadata
 
         return lambda: read_idp_metadata(path, now=datetime.now(UTC), entity_id=entity_id)
     if name == ITERPARSE:
-        from lxml import etree  # noqa: PLC0415
+        from lxml import etree
 
         def iterate() -> None:
             for _, element in etree.iterparse(path, tag="{urn:oasis:names:tc:SAML:2.0:metadata}EntityDescriptor"):
@@ -30,9 +30,9 @@ def prepare(name: str, path: Path, entity_id: str) -> Callable[[], object]:
                     del element.getparent()[0]
 
         return iterate
-    from saml2.attribute_converter import ac_factory  # noqa: PLC0415
-    from saml2.config import Config  # noqa: PLC0415
-    from saml2.mdstore import MetadataStore  # noqa: PLC0415
+    from saml2.attribute_converter import ac_factory
+    from saml2.config import Config
+    from saml2.mdstore import MetadataStore
 
     def load() -> object:
         store = MetadataStore(ac_factory(), Config())

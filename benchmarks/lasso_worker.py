@@ -13,7 +13,7 @@ from typing import Any
 
 
 def prepare(setting: dict[str, Any]) -> Any:
-    import lasso  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - Debian's, not in our environment
+    import lasso  # type: ignore[import-not-found,unused-ignore]
 
     folder = Path(setting["folder"])
     names = {}

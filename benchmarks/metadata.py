@@ -154,7 +154,7 @@ def _read(provider: IdentityProvider, now: datetime) -> PinnedProvider:
 
 
 def _pysaml2_client(settings: dict[str, object]) -> object:
-    from saml2.client import Saml2Client  # noqa: PLC0415 - takes a second
-    from saml2.config import Config  # noqa: PLC0415
+    from saml2.client import Saml2Client
+    from saml2.config import Config
 
     return Saml2Client(Config().load(settings))

@@ -105,8 +105,8 @@ def by_signxml(scene: Scene) -> Verify:
 
 
 def by_python3_saml(scene: Scene) -> Verify:
-    from onelogin.saml2.response import OneLogin_Saml2_Response  # noqa: PLC0415 - only in the group `bench`
-    from onelogin.saml2.settings import OneLogin_Saml2_Settings  # noqa: PLC0415
+    from onelogin.saml2.response import OneLogin_Saml2_Response
+    from onelogin.saml2.settings import OneLogin_Saml2_Settings
 
     settings = OneLogin_Saml2_Settings(
         {
@@ -140,9 +140,9 @@ def by_python3_saml(scene: Scene) -> Verify:
 
 
 def by_pysaml2(scene: Scene, folder: Path) -> Verify:
-    from saml2 import BINDING_HTTP_POST  # noqa: PLC0415 - takes a second
-    from saml2.client import Saml2Client  # noqa: PLC0415
-    from saml2.config import Config  # noqa: PLC0415
+    from saml2 import BINDING_HTTP_POST
+    from saml2.client import Saml2Client
+    from saml2.config import Config
 
     config = Config().load(pysaml2_settings(scene, folder))
     client = Saml2Client(config)

@@ -25,6 +25,7 @@ from .asgi_answers import (
 )
 from .calling import CallCooperatively
 from .errors import BodyTooLarge, ConfigurationError
+from .flows.identity_headers import CLAIM, COOKIE
 from .principal import _current
 from .sso import SSO
 from .web import BodyReader, PassThrough, Reply, Request, client_address
@@ -41,92 +42,63 @@ class ASGIMiddleware:
         self.call = CallCooperatively(sso.settings.threads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        kind = scope["type"]
+        if kind == "lifespan":
             await _Lifespan(self.app).run(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            raise RuntimeError(f"sso_middleware does not know the scope type {scope['type']!r}, so nothing passes")
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sso = self.sso
-        headers, cookies, is_plain = self._headers_for_host(scope["headers"])
-        if is_plain:
-            key = (scope["path"], scope.get("raw_path"), scope.get("root_path"))
-            query = scope.get("query_string", b"")
-            decision = sso.recall(scope["method"], key, lambda: _paths_of(scope), cookies, query)
-            if decision is not None:
-                if decision.session_key is None:
-                    await self._pass_anonymously(scope, receive, send, headers)
-                else:
-                    await self._pass_on(
-                        HostAnswer(self, None, scope, decision, receive, send), scope, decision, headers
-                    )
-                return
-        request = make_request(scope, receive, sso)
-        answer = await sso.decide(request, self.call)
-        if isinstance(answer, Reply):
-            await send_reply(answer, request.method, send)
             return
-        await self._pass_on(HostAnswer(self, request, scope, answer, receive, send), scope, answer, headers)
+        if kind not in ("http", "websocket"):
+            raise RuntimeError(f"sso_middleware does not know the scope type {kind!r}, so nothing passes")
+        headers, cookies, is_plain = self._headers_for_host(scope["headers"])
+        request: Request | None = None
+        passed = self._recall(scope, cookies) if is_plain and kind == "http" else None
+        if passed is None:
+            request = make_request(scope, receive, self.sso)
+            answer = await self.sso.decide(request, self.call)
+            if isinstance(answer, Reply):
+                await _reply(answer, scope, receive, send)
+                return
+            passed = answer
+        principal = passed.principal
+        told = {**scope, "headers": headers, "sso.principal": principal, "sso.csrf_token": passed.csrf_token}
+        if principal is not None:
+            told["user"] = principal
+            told["auth"] = passed.credentials
+        token = _current.set(principal)
+        try:
+            if request is None and principal is None:  # nothing about the answer is ours
+                await self.app(told, receive, send)
+                return
+            through = _host_side(self, request, scope, passed, receive, send)
+            try:
+                await self.app(told, through.receive, through.send)
+            except Exception as error:  # frameworks wrap what our `send` raised in errors of their own
+                if not is_of_the_end(error):
+                    raise
+            finally:
+                if through.watch is not None:
+                    await through.finish()
+        finally:
+            _current.reset(token)
+
+    def _recall(self, scope: Scope, cookies: str | None) -> PassThrough | None:
+        key = (scope["path"], scope.get("raw_path"), scope.get("root_path"))
+        return self.sso.recall(scope["method"], key, _paths_of, scope, cookies, scope.get("query_string", b""))
 
     def _headers_for_host(self, headers: Any) -> tuple[Any, str | None, bool]:
         """Without anybody else's word on who the person is; the Cookie header; whether there is at most one."""
-        identity_headers = self.sso.identity_headers
-        known = identity_headers.known
+        kinds = self.sso.identity_headers.headers
         cookies: bytes | None = None
         is_plain, has_claims = True, False
         for name, value in headers:
-            if name == b"cookie":
+            kind = kinds[name]
+            if kind == COOKIE:
                 is_plain = cookies is None
                 cookies = value
-            elif known.get(name, True) and identity_headers.claims(name):
+            elif kind:
                 has_claims = True
         if has_claims:
-            headers = [pair for pair in headers if not identity_headers.claims(pair[0])]
+            headers = [pair for pair in headers if kinds[pair[0]] != CLAIM]
         return headers, None if cookies is None else cookies.decode("latin-1"), is_plain
-
-    async def _pass_anonymously(self, scope: Scope, receive: Receive, send: Send, headers: Any) -> None:
-        """Nobody is signed in, and nothing about the answer is ours."""
-        token = _current.set(None)
-        try:
-            await self.app({**scope, "headers": headers, "sso.principal": None, "sso.csrf_token": None}, receive, send)
-        finally:
-            _current.reset(token)
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = make_request(scope, receive, self.sso)
-        decision = await self.sso.decide(request, self.call)
-        if isinstance(decision, Reply):
-            await receive()  # websocket.connect
-            await _refuse_handshake(scope, decision, send)
-            return
-        headers, _, _ = self._headers_for_host(scope["headers"])
-        await self._pass_on(HostSocket(self, scope, decision, receive, send), scope, decision, headers)
-
-    async def _pass_on(self, answer: Watched, scope: Scope, decision: PassThrough, headers: Any) -> None:
-        principal = decision.principal
-        told = {
-            **scope,
-            "headers": headers,
-            "sso.principal": principal,
-            "sso.csrf_token": decision.csrf_token,
-        }
-        if principal is not None:
-            told["user"] = principal
-            told["auth"] = decision.credentials
-        token = _current.set(principal)
-        try:
-            await self.app(told, answer.receive, answer.send)
-        except Exception as error:  # frameworks wrap what our `send` raised in errors of their own
-            if not is_of_the_end(error):
-                raise
-        finally:
-            _current.reset(token)
-            if answer.is_watched:
-                await answer.finish()
 
     async def wait_until_ended(self, decision: PassThrough) -> None:
         """Returns when the session behind this decision has ended."""
@@ -253,7 +225,24 @@ def _body_reader(receive: Receive) -> BodyReader:
     return read_body
 
 
-async def _refuse_handshake(scope: Scope, reply: Reply, send: Send) -> None:
+def _host_side(
+    shell: ASGIMiddleware,
+    request: Request | None,
+    scope: Scope,
+    decision: PassThrough,
+    receive: Receive,
+    send: Send,
+) -> Watched:
+    if scope["type"] == "websocket":
+        return HostSocket(shell, scope, decision, receive, send)
+    return HostAnswer(shell, request, scope, decision, receive, send)
+
+
+async def _reply(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await send_reply(reply, scope["method"].upper(), send)
+        return
+    await receive()  # websocket.connect
     if "websocket.http.response" in (scope.get("extensions") or {}):
         await send_reply(reply, "GET", send, prefix="websocket.http")
     else:

@@ -24,6 +24,9 @@ SESSION_ENDED = 4401
 """The close code of a websocket whose session has ended."""
 
 
+_EVENT_STREAM = "text/event-stream"
+
+
 class Shell(Protocol):
     """The part of the ASGI shell that an answer needs."""
 
@@ -57,33 +60,29 @@ class Watched(ABC):
         self._receive = receive
         self._send = send
         # Only what is long is watched; nearly everything is not.
-        self._watch: asyncio.Task[None] | None = None
+        self.watch: asyncio.Task[None] | None = None
         self._incoming: asyncio.Future[Message] | None = None
         self._ended: asyncio.Future[None] | None = None
 
-    @property
-    def is_watched(self) -> bool:
-        return self._watch is not None
+    @abstractmethod
+    def receive(self) -> Awaitable[Message]: ...
 
     @abstractmethod
-    async def receive(self) -> Message: ...
-
-    @abstractmethod
-    async def send(self, message: Message) -> None: ...
+    def send(self, message: Message) -> Awaitable[None]: ...
 
     def start_watching(self) -> None:
-        if self.decision.session_key is not None and self._watch is None:
+        if self.decision.session_key is not None and self.watch is None:
             self._ended = asyncio.get_running_loop().create_future()
-            self._watch = asyncio.ensure_future(self._end_with_session(self._ended))
+            self.watch = asyncio.ensure_future(self._end_with_session(self._ended))
 
     def stop_watching(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        if self.watch is not None:
+            self.watch.cancel()
 
     async def finish(self) -> None:
         """The app has returned: nothing of ours goes on, but a goodbye is said to its end."""
-        if self._watch is not None and self._has_ended():
-            await asyncio.wait({self._watch})
+        if self.watch is not None and self._has_ended():
+            await asyncio.wait({self.watch})
         self.stop_watching()
         if self._incoming is not None:
             self._incoming.cancel()
@@ -142,32 +141,54 @@ class HostAnswer(Watched):
         receive: Receive,
         send: Send,
     ) -> None:
-        super().__init__(shell, scope, decision, receive, send)
+        # In place of super().__init__: it is made for each request.
+        self.shell = shell
+        self.scope = scope
+        self.decision = decision
+        self._receive = receive
+        self._send = send
+        self.watch = self._incoming = self._ended = None
         self.request = request
         self._is_replaced = False
+        self._is_plain = False
 
-    async def receive(self) -> Message:
-        return await self._receive_or({"type": "http.disconnect"})
+    # Plain functions where they can be: a coroutine of ours around each message is most of what we would cost.
 
-    async def send(self, message: Message) -> None:
-        if self._is_replaced or (self._ended is not None and self._falls_silent()):
+    def receive(self) -> Awaitable[Message]:
+        return self._receive() if self._ended is None else self._receive_or({"type": "http.disconnect"})
+
+    def send(self, message: Message) -> Awaitable[None]:
+        if self._is_plain or (message["type"] == "http.response.start" and self._starts_plainly(message)):
+            return self._send(message)
+        return self._send_watched(message)
+
+    def _starts_plainly(self, message: Message) -> bool:
+        """Whether nothing about this answer is ours: no header, no watch, no challenge."""
+        if self.request is not None and self.shell.sso.settings.challenge:
+            return False
+        content_type = _content_type_of(message)
+        if self.decision.dresses(content_type) or content_type.startswith(_EVENT_STREAM):
+            return False
+        self._is_plain = True
+        return True
+
+    async def _send_watched(self, message: Message) -> None:
+        if self._is_replaced or self._falls_silent():
             return
         if message["type"] == "http.response.start":
             sso, decision = self.shell.sso, self.decision
-            if self.request is not None and sso.settings.challenge:
-                reply = sso.answer_challenge(self.request, decision, message["status"], _headers_of(message))
+            headers = _headers_of(message)
+            if self.request is not None:
+                reply = sso.answer_challenge(self.request, decision, message["status"], headers)
                 if reply is not None:
                     self._is_replaced = True
                     await send_reply(reply, self.request.method, self._send)
                     return
-            content_type = _content_type_of(message)
-            if sso.is_dressed(decision, content_type):
-                headers = _headers_of(message)
-                sso.dress(decision, headers)
-                message = {**message, "headers": write_headers(headers)}
-            if content_type.startswith("text/event-stream"):
+            sso.dress(decision, headers)
+            message = {**message, "headers": write_headers(headers)}
+            if headers.get("Content-Type", "").lower().startswith(_EVENT_STREAM):
                 self.start_watching()
-        elif self._watch is not None and not message.get("more_body", False):
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.stop_watching()  # the app may go on for long after its answer
         await self._send(message)
 
@@ -201,7 +222,7 @@ def _headers_of(message: Message) -> Headers:
 def _content_type_of(message: Message) -> str:
     """In lower case."""
     for name, value in message.get("headers", ()):
-        if name.lower() == b"content-type":
+        if name == b"content-type" or name.lower() == b"content-type":
             return bytes(value).decode("latin-1").lower()
     return ""
 

@@ -1,43 +1,56 @@
 """A dictionary in bounded memory, that forgets what was not asked for longest: of what anybody can make us remember.
 
-Two generations in place of a list by age: dropping the older one takes no walk and no lock, which a
-fork could leave held. Threads share it: each step is one of the interpreter's.
+Two generations in place of a list by age: no walk, and no lock, which a fork could leave held. Threads
+share it: the worst that two at once can do is to forget something, or to remember it a little longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
+class _Young(dict[K, V]):
+    """What was put or found lately; what is missing here may be among what was put or found before."""
+
+    __slots__ = ("find_old",)
+    find_old: Callable[[K], V | None]
+
+    def __missing__(self, key: K) -> V | None:
+        return self.find_old(key)
+
+
 class Bounded(Generic[K, V]):
     """Holds at most twice `most` of what was put or found last."""
 
-    __slots__ = ("_most", "_old", "_young")
+    __slots__ = ("_most", "_old", "_young", "get")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._young: dict[K, V] = {}
+        self._young: _Young[K, V] = _Young()
+        self._young.find_old = self._find_old
         self._old: dict[K, V] = {}
+        self.get: Callable[[K], V | None] = self._young.__getitem__
+        """The value, or None. A dictionary's own look-up, since requests wait for it."""
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def get(self, key: K) -> V | None:
-        value = self._young.get(key)
-        if value is None:
-            value = self._old.get(key)
-            if value is not None:
-                self.put(key, value)
+    def _find_old(self, key: K) -> V | None:
+        value = self._old.get(key)
+        if value is not None:
+            self.put(key, value)
         return value
 
     def put(self, key: K, value: V) -> None:
-        if len(self._young) >= self._most and key not in self._young:
-            self._old, self._young = self._young, {}
-        self._young[key] = value
+        young = self._young
+        if len(young) >= self._most and key not in young:
+            self._old = dict(young)
+            young.clear()
+        young[key] = value
 
     def pop(self, key: K) -> V | None:
         old = self._old.pop(key, None)
@@ -49,4 +62,5 @@ class Bounded(Generic[K, V]):
         yield from list(self._old.values())
 
     def clear(self) -> None:
-        self._young, self._old = {}, {}
+        self._young.clear()
+        self._old = {}

@@ -97,7 +97,8 @@ class SSO:
             pages=Pages(),
             now=now,
         )
-        self._recall = Recall(self.site, self._may_be_ours)
+        self.recall = Recall(self.site, self._may_be_ours)
+        """What `decide` would say of an HTTP request, from memory and at once; None: ask it."""
         self.liveness_checked_every = min(LIVENESS_CHECKED_EVERY, settings.revocation_delay or LIVENESS_CHECKED_EVERY)
         self.chores = chores_of(self.site)
         self._housekeeping = Housekeeping(store, now, chores=self.chores) if settings.background else None
@@ -108,17 +109,6 @@ class SSO:
         if len(connections) == 0:
             log.warning("no connection is configured: protected paths answer 503 until there is one")
 
-    def recall(
-        self,
-        method: str,
-        key: object,
-        read_path: Callable[[], tuple[str, str | None]],
-        cookies: str | None,
-        query: str | bytes,
-    ) -> PassThrough | None:
-        """What `decide` would say of an HTTP request, from memory and at once; None: ask it. See `recalling`."""
-        return self._recall(method, key, read_path, cookies, query)
-
     async def decide(self, request: Request, call: Call) -> Decision:
         """Let the host answer (`PassThrough`), or answer ourselves (`Reply`). Never raises."""
         if self._housekeeping is not None:
@@ -128,7 +118,7 @@ class SSO:
                 return await self._our_page(request, call)
             decision = await gate.guard(self.site, request, call)
             if isinstance(decision, PassThrough) and not request.is_websocket:
-                self._recall.learn(request, decision)
+                self.recall.learn(request, decision)
             return decision
         except Exception as error:  # nothing may open a door: what is not understood is refused
             return await refusing.refuse(self.site, request, call, refusing.wrap(error))
@@ -146,10 +136,6 @@ class SSO:
         """
         forwarded = headers.get("X-Forwarded-Host", "") if is_within(peer, self.settings.trusted_proxies) else ""
         return (forwarded.rpartition(",")[2].strip() or headers.get("Host", "")).lower()
-
-    def is_dressed(self, decision: PassThrough, content_type: str) -> bool:
-        """Whether `dress` changes anything of an answer of this type (in lower case)."""
-        return gate.is_dressed(decision, content_type)
 
     def dress(self, decision: PassThrough, headers: Headers) -> None:
         """Change the headers of the host's response as its decision says."""

@@ -23,6 +23,7 @@ from .principal import Credentials, Principal
 BodyReader = Callable[[int], bytes | Awaitable[bytes]]
 """Reads the whole body, at most so many bytes; raises BodyTooLarge beyond. Called through `call`."""
 
+HTML = ("text/html", "application/xhtml")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # RFC 9110 5.6.2 token; a cookie's value may hold none of these (RFC 6265 4.1.1).
@@ -124,6 +125,10 @@ class PassThrough:
     cookies: tuple[Cookie, ...] = ()
     replay: Replay | None = field(default=None, repr=False)
     """What the host gets in place of what came: a form that was kept for the person."""
+
+    def dresses(self, content_type: str) -> bool:
+        """Whether anything of an answer of this type (in lower case) is changed: a cookie, a page's Cache-Control."""
+        return bool(self.cookies) or (self.keeps_out_of_caches and content_type.startswith(HTML))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class WSGIMiddleware:
         decision = self.sso.recall(
             environ["REQUEST_METHOD"],
             (environ.get("PATH_INFO"), target, environ.get("SCRIPT_NAME")),
-            lambda: (_path_of(environ), _raw_path(environ)),
+            _paths_of,
+            environ,
             environ.get("HTTP_COOKIE"),
             environ.get("QUERY_STRING", ""),
         )
@@ -96,7 +97,7 @@ class _Starting:
                 return _write_nothing
         self.replaced_by = None  # an app that failed after its challenge starts again (PEP 3333, exc_info)
         content_type = next((value.lower() for name, value in headers if name.lower() == "content-type"), "")
-        if sso.is_dressed(decision, content_type):
+        if decision.dresses(content_type):
             dressed = Headers(headers)
             sso.dress(decision, dressed)
             headers = dressed.to_wsgi_list()
@@ -157,6 +158,11 @@ def make_request(environ: WSGIEnvironment, sso: SSO) -> Request:
     )
 
 
+def _paths_of(environ: WSGIEnvironment) -> tuple[str, str | None]:
+    """Below the mount: decoded, and as sent."""
+    return _path_of(environ), _raw_path(environ)
+
+
 def _path_of(environ: WSGIEnvironment) -> str:
     path: str = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
     return "/" + path.removeprefix("/")
@@ -209,13 +215,8 @@ def _read_body(environ: WSGIEnvironment, limit: int) -> bytes:
 
 def _environ_for_host(environ: WSGIEnvironment, decision: PassThrough, sso: SSO) -> WSGIEnvironment:
     """A copy without anybody else's word on who the person is, and with ours."""
-    known, identity_headers = sso.identity_headers.known_variables, sso.identity_headers
-    told: dict[str, Any] = dict(environ)
-    for key in environ:
-        if known.get(key, True) and identity_headers.variable_claims(key):
-            del told[key]
-    told.pop("REMOTE_USER", None)
-    told.pop("AUTH_TYPE", None)
+    kinds = sso.identity_headers.variables
+    told: dict[str, Any] = {name: value for name, value in environ.items() if not kinds[name]}
     told["sso.principal"] = decision.principal
     told["sso.csrf_token"] = decision.csrf_token
     if decision.principal is not None:

@@ -20,7 +20,7 @@ from ..hooks import HostUser
 from ..principal import Principal, credentials_of
 from ..setting_rules import is_below
 from ..stores.records import Session
-from ..web import Decision, PassThrough, Reply, Request, json_reply, see_other
+from ..web import HTML, Decision, PassThrough, Reply, Request, json_reply, see_other
 from .forms import csrf_token
 from .kept_forms import offer_to_keep, replay_kept_form
 from .kinds import PROBLEM, is_foreign_websocket, is_polling, is_preflight, kind_of, page_of_script
@@ -29,8 +29,6 @@ from .renewing import demand_renewal
 from .reporting import ask_host
 from .sessions import Found, lineage_of, look_up, principal_of
 from .site import Site
-
-_HTML = ("text/html", "application/xhtml")
 
 
 async def guard(site: Site, request: Request, call: Call) -> Decision:
@@ -170,16 +168,11 @@ def _login_url(site: Site, request: Request, return_to: str) -> str:
 # What the host's answer must carry
 
 
-def is_dressed(decision: PassThrough, content_type: str) -> bool:
-    """Whether `dress` changes anything. `content_type` is the answer's, in lower case."""
-    return bool(decision.cookies) or (decision.keeps_out_of_caches and content_type.startswith(_HTML))
-
-
 def dress(decision: PassThrough, headers: Headers) -> None:
     """Set our cookies on the host's response, and keep protected pages out of every cache."""
     for cookie in decision.cookies:
         headers.add(*cookie.header())
-    if decision.keeps_out_of_caches and headers.get("Content-Type", "").lower().startswith(_HTML):
+    if decision.keeps_out_of_caches and headers.get("Content-Type", "").lower().startswith(HTML):
         headers["Cache-Control"] = "private, no-store"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
 
 Name = TypeVar("Name", bytes, str)
 
@@ -17,6 +17,7 @@ _NAMES = frozenset(
         "x-forwarded-preferred-username",
     }
 )
+PLAIN, COOKIE, CLAIM = 0, 1, 2
 _MOST_KNOWN, _LONGEST_KNOWN = 1024, 64
 _PREFIXES = ("x-auth-request-", "x-sso-")
 
@@ -26,11 +27,10 @@ class IdentityHeaders:
 
     def __init__(self, more: Iterable[str] = ()) -> None:
         self._names = _NAMES | {_canonical(name) for name in more}
-        # What was said of names that came before, to the letter. Bounded: anybody can make names up.
-        self.known: dict[bytes, bool] = {}
-        """Names as ASGI has them."""
-        self.known_variables: dict[str, bool] = {}
-        """Names as WSGI has them: of every variable of its environ."""
+        self.headers: Mapping[bytes, int] = _Remembered(self._header)
+        """By name as ASGI has it: PLAIN, COOKIE or CLAIM."""
+        self.variables: Mapping[str, int] = _Remembered(self._variable)
+        """By name of a variable of WSGI's environ, which need not be a header."""
 
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
@@ -38,19 +38,26 @@ class IdentityHeaders:
         canonical = _canonical(name)
         return canonical in self._names or canonical.startswith(_PREFIXES)
 
-    def claims(self, name: bytes) -> bool:
-        """The same of a name as ASGI has it."""
-        return _remember(self.known, name, name.decode("latin-1") in self)
+    def _header(self, name: bytes) -> int:
+        return COOKIE if name == b"cookie" else CLAIM if name.decode("latin-1") in self else PLAIN
 
-    def variable_claims(self, name: str) -> bool:
-        """The same of a variable of WSGI's, which need not be a header."""
-        return _remember(self.known_variables, name, name.startswith("HTTP_") and name[5:] in self)
+    def _variable(self, name: str) -> int:
+        if name in ("REMOTE_USER", "AUTH_TYPE"):
+            return CLAIM
+        return CLAIM if name.startswith("HTTP_") and name[5:] in self else PLAIN
 
 
-def _remember(known: dict[Name, bool], name: Name, found: bool) -> bool:
-    if len(known) < _MOST_KNOWN and len(name) <= _LONGEST_KNOWN:
-        known[name] = found
-    return found
+class _Remembered(dict[Name, int], Generic[Name]):
+    """What was said of names that came before, to the letter. Bounded: anybody can make names up."""
+
+    def __init__(self, tell: Callable[[Name], int]) -> None:
+        self._tell: Callable[[Name], int] = tell
+
+    def __missing__(self, name: Name) -> int:
+        found = self._tell(name)
+        if len(self) < _MOST_KNOWN and len(name) <= _LONGEST_KNOWN:
+            self[name] = found
+        return found
 
 
 def _canonical(name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from ..bounded import Bounded
 from ..connections import Connection
@@ -55,21 +56,30 @@ class Recall:
         self._site = site
         self._is_ours = is_ours
         self._now = site.now
+        self._is_fresh = site.sessions.is_fresh
+        self._connection = site.connections.get
         self._mark = f"{site.cookie_name(KIND)}="
         self._policies: Bounded[object, int] = Bounded(_MOST_PATHS)
-        self._ids: Bounded[str, str] = Bounded(site.settings.remembered_sessions)
+        self._entries: Bounded[str, Remembered] = Bounded(site.settings.remembered_sessions // 2)
+        """By cookie, to the letter; one that was forgotten since says so itself."""
         # In `domains` the host is asked who is signed in there, each time; with `challenge` its answer is read.
         self._asks_host = site.settings.mode == "domains"
         self._reads_challenges = site.settings.challenge
 
-    def __call__(  # noqa: PLR0911 - as few steps as can be, the likeliest first
-        self, method: str, key: object, read_path: Callable[[], Path], cookies: str | None, query: str | bytes
+    def __call__(
+        self,
+        method: str,
+        key: object,
+        read_path: Callable[[Any], Path],
+        native: object,
+        cookies: str | None,
+        query: str | bytes,
     ) -> PassThrough | None:
         """What the gate would say of this HTTP request; None: ask the gate.
 
-        `key` is as much of the request as `read_path` reads. `cookies` is the one Cookie header.
+        `native` is the scope or environ, `key` as much of it as `read_path` reads. `cookies` is the one Cookie header.
         """
-        policy = self._policies.get(key) or self._learn_path(key, read_path)
+        policy = self._policies.get(key) or self._learn_path(key, read_path(native))
         if policy is None or method == "OPTIONS":
             return None
         mark = self._mark
@@ -80,25 +90,23 @@ class Recall:
             return None
         start += len(mark)
         end = cookies.find(";", start)
-        id = self._ids.get(cookies[start:] if end < 0 else cookies[start:end])
-        if id is None or (method == "POST" and self._has_kept_form(query)):
+        entry = self._entries.get(cookies[start:] if end < 0 else cookies[start:end])
+        if entry is None or entry.is_forgotten or (method == "POST" and self._has_kept_form(query)):
             return None
-        site = self._site
-        entry = site.sessions.get(id)
-        if entry is None or not isinstance(passes := entry.memo, _Passes):
-            return None
+        passes: _Passes | None = entry.memo
         now = self._now()
         if (
-            now >= passes.until
-            or not site.sessions.is_fresh(now)
-            or site.connections.get(entry.session.connection_id) is not passes.connection
-            or (policy != _OPEN and self._asks_host)
+            passes is None
+            or now >= passes.until
+            or not self._is_fresh(now)
+            or self._connection(passes.connection.id) is not passes.connection
+            or (self._asks_host and policy != _OPEN)
         ):
             return None
         return passes.by_policy[policy]
 
-    def _learn_path(self, key: object, read_path: Callable[[], Path]) -> int | None:
-        path, raw_path = read_path()
+    def _learn_path(self, key: object, read: Path) -> int | None:
+        path, raw_path = read
         if self._is_ours(path, raw_path):
             return None
         if access_of(self._site.settings, path, raw_path) == "public":
@@ -121,7 +129,7 @@ class Recall:
             return
         entry = site.sessions.get(decision.session_key)
         connection = site.connections.get(principal.connection_id)
-        if entry is None or connection is None or not self._is_known(cookie, decision.session_key):
+        if entry is None or connection is None or not self._is_its_own(cookie, entry):
             return
         entry.memo = _Passes(
             connection,
@@ -133,17 +141,16 @@ class Recall:
             },
         )
 
-    def _is_known(self, cookie: str, session_id: str) -> bool:
+    def _is_its_own(self, cookie: str, entry: Remembered) -> bool:
         """Whether this very cookie is the session's own: not an old one, of a session that was renewed."""
-        if self._ids.get(cookie) == session_id:
-            return True
-        try:
-            token = self._site.tokens.verify(KIND, cookie)
-        except InvalidToken:
-            return False
-        if hash_token(token) != session_id:
-            return False
-        self._ids.put(cookie, session_id)
+        if self._entries.get(cookie) is not entry:
+            try:
+                token = self._site.tokens.verify(KIND, cookie)
+            except InvalidToken:
+                return False
+            if hash_token(token) != entry.session.id:
+                return False
+            self._entries.put(cookie, entry)
         return True
 
 

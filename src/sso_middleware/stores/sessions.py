@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from ..bounded import Bounded
 from ..calling import Call
@@ -30,7 +31,7 @@ class Remembered:
         self.session = session
         self.last_seen = session.last_seen
         self.is_forgotten = False
-        self.memo: object = None
+        self.memo: Any = None
         """What the gate has worked out for it; nobody else's business."""
 
 
@@ -138,7 +139,7 @@ class SessionCache:
         if session.replaced_by is None and session.timed_out_at is None:
             self._by_id.put(id, entry)
             if self._cursor != cursor:
-                self._by_id.pop(id)
+                self.forget(id)
         return entry
 
     def forget(self, id: str) -> None:
