@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import acs, hot_path, metadata, verification
+from benchmarks import acs, growth, hot_path, metadata, served, verification
 from benchmarks.report import Section, as_json, as_text, versions
 
 SECTIONS: dict[str, Callable[[int, float], Iterator[Section]]] = {
@@ -24,6 +24,8 @@ SECTIONS: dict[str, Callable[[int, float], Iterator[Section]]] = {
     "acs": acs.measure,
     "metadata": metadata.measure,
     "hot_path": hot_path.measure,
+    "growth": growth.measure,
+    "served": served.measure,
 }
 
 

@@ -13,6 +13,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from benchmarks.django_app import DjangoPeers
 from benchmarks.measuring import Task, Timing, compare
 from benchmarks.report import Row, Section, Target
 from sso_middleware import SSO, ASGIMiddleware, Hooks, Settings, WSGIMiddleware
-from sso_middleware.principal import Principal
+from sso_middleware.stores import tables
+from sso_middleware.stores.database import Database
 from sso_middleware.stores.migrate import prepare_database
 from sso_middleware.stores.session_records import Session
 from sso_middleware.tokens import hash_token
@@ -49,7 +51,7 @@ HEADERS = {
 OTHER_COOKIES = "theme=dark; _ga=GA1.1.1234567890.1234567890"
 
 
-def make_sso(folder: Path, *, connections: int = 1, url: str | None = None) -> SSO:
+def make_sso(folder: Path, *, connections: int = 1, remembered: int = 10_000, url: str | None = None) -> SSO:
     """With every limit on: timeouts, the revocation check, a public path, stripped headers."""
     provider = IdentityProvider()
     names = ["acme", *(f"other-{number}" for number in range(1, connections))]
@@ -61,6 +63,7 @@ def make_sso(folder: Path, *, connections: int = 1, url: str | None = None) -> S
         database_url=url,
         public=["/open", "/static"],
         soft_timeout="15m",
+        remembered_sessions=remembered,
         background=False,
         connections=[
             {"id": n, "organization": f"{n} Inc", "domains": [f"{n}.example"], "metadata": provider.metadata}
@@ -72,35 +75,41 @@ def make_sso(folder: Path, *, connections: int = 1, url: str | None = None) -> S
 
 def sign_people_in(sso: SSO, number: int) -> list[str]:
     """So many sessions in the store; the Cookie header of each."""
+    database = Database(sso.settings.database_url)
+    tokens = [f"token-{index}".ljust(43, "x") for index in range(number)]
     now = datetime.now(UTC)
-    cookies = []
-    for index in range(number):
-        token = f"token-{index}".ljust(43, "x")
-        principal = Principal("acme", "Acme Inc", f"key-{index}", f"person-{index}@acme.example", "Ada", "Lovelace")
-        sso.site.store.add_session(
-            Session(
-                id=hash_token(token),
-                connection_id="acme",
-                principal_key=principal.key,
-                principal={
-                    "organization": principal.organization,
-                    "email": principal.email,
-                    "first_name": principal.first_name,
-                    "last_name": principal.last_name,
-                    "user_id": None,
-                    "roles": ["viewer"],
-                    "attributes": {"Email": [principal.email], "department": ["Analytical Engines"]},
-                },
-                name_id='{"value": "x"}',
-                session_index="_1",
-                authenticated_at=now,
-                last_seen=now,
-                expires_at=now + timedelta(days=7),
-                email=principal.email,
-            )
-        )
-        cookies.append(f"{OTHER_COOKIES}; {sso.site.cookie_name('session')}={sso.site.tokens.sign('session', token)}")
-    return cookies
+    with database.writing() as connection:
+        for start in range(0, number, 5000):
+            rows = [_row(index, tokens[index], now) for index in range(start, min(start + 5000, number))]
+            connection.execute(tables.sessions.insert(), rows)
+    database.close()
+    name = sso.site.cookie_name("session")
+    return [f"{OTHER_COOKIES}; {name}={sso.site.tokens.sign('session', token)}" for token in tokens]
+
+
+def _row(index: int, token: str, now: datetime) -> dict[str, object]:
+    email = f"person-{index}@acme.example"
+    session = Session(
+        id=hash_token(token),
+        connection_id="acme",
+        principal_key=f"key-{index}",
+        principal={
+            "organization": "Acme Inc",
+            "email": email,
+            "first_name": "Ada",
+            "last_name": "Lovelace",
+            "user_id": None,
+            "roles": ["viewer"],
+            "attributes": {"Email": [email], "department": ["Analytical Engines"]},
+        },
+        name_id='{"value": "x"}',
+        session_index="_1",
+        authenticated_at=now,
+        last_seen=now,
+        expires_at=now + timedelta(days=7),
+        email=email,
+    )
+    return asdict(session)
 
 
 # ASGI

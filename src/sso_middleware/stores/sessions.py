@@ -61,8 +61,10 @@ class SessionCache:
         return len(self._by_id)
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether what is remembered may be believed, and needs no look at the store yet."""
-        return self._read_at <= now < self._read_again_at and time.monotonic() < self._ticks_again
+        """Whether what is remembered may be believed, and nobody needs to look at the store yet, or somebody does."""
+        if self._read_at <= now < self._read_again_at and time.monotonic() < self._ticks_again:
+            return True
+        return self._is_reading and self.may_be_believed(now)
 
     def may_be_believed(self, now: datetime) -> bool:
         return self._read_at <= now < self._believed_until and time.monotonic() < self._ticks_until
@@ -73,7 +75,7 @@ class SessionCache:
         Half of the delay is for reading ahead: one request does it while the others go on.
         """
         now = self._now()
-        if self.is_fresh(now) or (self._is_reading and self.may_be_believed(now)):
+        if self.is_fresh(now):
             return
         self._is_reading = True
         ticks = time.monotonic()
