@@ -29,7 +29,7 @@ from .outcome import Failed, Handle, SignedIn, handle_of, open_outcome
 from .provisioning import provision, read_identity
 from .renewing import finish_renewal
 from .reporting import about, report
-from .sessions import find_session, open_session
+from .sessions import look_up, open_session
 from .site import Site
 
 RESTARTED = "restarted"
@@ -99,7 +99,8 @@ async def _finish_unsolicited(
     Somebody who is signed in by another connection is asked in both: an identity provider may not
     move people out of another organization's account by a page that posts itself.
     """
-    session = await find_session(site, request, call)
+    found = await look_up(site, request, call)
+    session = found.session if found is not None and found.verdict != "ended" else None
     if connection.idp_initiated != "accept" and (session is None or session.connection_id == connection.id):
         return await _restart(site, request, call, handle, connection)
     return site.pages.reply(
