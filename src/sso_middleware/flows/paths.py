@@ -18,6 +18,7 @@ Access = Literal["protected", "public"]
 _AMBIGUOUS = re.compile(r"//|/\.{1,2}(?:/|$)|[;\\\x00-\x1f\x7f\ufffd]|%(?:2e|2f|5c|25|3b|00)", re.IGNORECASE)
 _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 _UNSAFE_IN_TARGET = re.compile(r"[\\\x00-\x20\x7f]")
+_UNESCAPED = re.compile(r"[\\\x80-\xff]")
 _SAFE_IN_PATH = "/:@!$&'()*+,;=-._~"
 MAX_RETURN_TO = 2048
 
@@ -44,7 +45,12 @@ def access_of(settings: Settings, path: str, raw_path: str | None) -> Access:
 def this_page(request: Request) -> str:
     """The path with its query string, as the browser would ask for it again."""
     path = request.raw_path if request.raw_path is not None else quote(request.path, safe=_SAFE_IN_PATH)
-    return read_return_to(f"{path}?{request.query}" if request.query else path)
+    return read_return_to(f"{path}?{_escaped(request.query)}" if request.query else path)
+
+
+def _escaped(query: str) -> str:
+    """Browsers send a backslash, and some clients more than ASCII, as they are."""
+    return _UNESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", query)
 
 
 def read_return_to(text: str | None) -> str:
