@@ -52,6 +52,8 @@ class SSOError(Exception):
         """Whether it met somebody whom the identity provider had vouched for; each such refusal is told in full."""
         self.explain: Callable[[SSOError], str] | None = None
         """Makes what the admin is told besides (JSON), if it is told in full: it takes another look at the message."""
+        self.headers: tuple[tuple[str, str], ...] = ()
+        """To be sent with the refusal: of somebody's session that was ended, say."""
 
     @property
     def sentence(self) -> str:

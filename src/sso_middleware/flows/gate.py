@@ -39,7 +39,8 @@ async def guard(site: Site, request: Request, call: Call) -> Decision:
     if is_protected and len(site.connections) == 0:
         raise NotSetUp("no connection is configured")
     try:
-        found = await look_up(site, request, call, is_activity=not is_polling(site, request))
+        is_activity = not (is_polling(site, request) or is_foreign_websocket(site, request))
+        found = await look_up(site, request, call, is_activity=is_activity)
     except StoreUnavailable:
         if is_protected:
             raise

@@ -40,6 +40,16 @@ def _is_page_load(request: Request) -> bool:
     return "text/html" in headers.get("Accept", "").lower()
 
 
+def is_unasked_for(request: Request) -> bool:
+    """Whether nobody waits for this page: it is fetched ahead, or looked for only."""
+    return request.method == "HEAD" or "Sec-Purpose" in request.headers
+
+
+def is_of_another_site(request: Request) -> bool:
+    """Whether a page that is not of our own origin led here, as far as the browser says."""
+    return request.headers.get("Sec-Fetch-Site", "").lower() in ("cross-site", "same-site")
+
+
 def is_polling(site: Site, request: Request) -> bool:
     """Whether a page asks by itself, which is nobody's activity."""
     return POLLING_HEADER in request.headers or is_below(request.path, *site.settings.polling)

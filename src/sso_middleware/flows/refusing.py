@@ -68,9 +68,7 @@ async def refuse(site: Site, request: Request, call: Call, error: SSOError) -> R
             detail={"why": error.detail, "path": request.path},
             explanation=explanation_of(site, error),
         )
-    reply = await _answer(site, request, call, error, reference)
-    if isinstance(error, HostSessionOfAnother):
-        reply = reply.with_headers(error.headers)
+    reply = (await _answer(site, request, call, error, reference)).with_headers(error.headers)
     if isinstance(error, MethodNotAllowed):
         reply = reply.with_headers([("Allow", ", ".join(error.allowed))])
     if isinstance(error, TooManyAttempts):

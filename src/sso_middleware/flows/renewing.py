@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 
 from ..calling import Call
 from ..connections import Connection
-from ..errors import IdentityProviderFailure, Misdirected, SSOError
+from ..errors import HookFailed, IdentityProviderFailure, Misdirected, SSOError, StoreError
 from ..principal import Principal
 from ..saml.assertion import Assertion
 from ..stores.records import LoginRequest, Session
@@ -23,17 +22,16 @@ from .browsers import known_cookie
 from .explaining import explained_by
 from .forms import refuse_frames
 from .kept_forms import keep_form
-from .kinds import PROBLEM, kind_of, page_of_script
+from .kinds import PROBLEM, is_of_another_site, is_polling, is_unasked_for, kind_of, page_of_script
 from .login import bring_home, count_sign_in, leave
 from .logout import signed_out_marker, signed_out_page
 from .outcome import Failed, Outcome
 from .paths import read_return_to, this_page
 from .provisioning import provision, read_identity
 from .reporting import about, ask_host, report
-from .sessions import KIND, Found, look_up, renew_session
+from .sessions import AT_ONCE, KIND, Found, look_up, renew_session
 from .site import Site
 
-AT_ONCE = timedelta(seconds=3)
 MOST_AT_ONCE = 4
 Headers = tuple[tuple[str, str], ...]
 
@@ -47,6 +45,8 @@ async def demand_renewal(site: Site, request: Request, call: Call, found: Found)
     if not site.is_at_home(request) and request.method not in ("GET", "HEAD"):
         raise Misdirected(f"the Host is {request.host!r}, and base_url says {site.settings.host!r}")
     if kind == "navigation" and request.method == "GET":
+        if is_polling(site, request):  # else a page that reloads itself would keep somebody signed in for days
+            return _due_page(site, this_page(request))
         if not site.is_at_home(request):
             return see_other(site.page_url("renew", return_to=this_page(request), home="1"))
         return await _begin(site, request, call, found, return_to=this_page(request))
@@ -56,10 +56,15 @@ async def demand_renewal(site: Site, request: Request, call: Call, found: Found)
             return await _begin(site, request, call, found, return_to=kept)
         url = site.page_url("renew", return_to=page_of_script(site, request))
         return site.pages.reply("sign_in_first", status=401, login_url=url).with_headers([_challenge(url)])
-    return _tell_script(site, page_of_script(site, request))
+    return _tell_script(site, request, page_of_script(site, request))
 
 
-def _tell_script(site: Site, return_to: str) -> Reply:
+def _due_page(site: Site, return_to: str) -> Reply:
+    url = site.page_url("renew", return_to=return_to)
+    return site.pages.reply("renewal_due", status=401, renew_url=url).with_headers([_challenge(url)])
+
+
+def _tell_script(site: Site, request: Request, return_to: str) -> Reply:
     url = site.page_url("renew", return_to=return_to)
     problem = {
         "type": "about:blank",
@@ -69,7 +74,8 @@ def _tell_script(site: Site, return_to: str) -> Reply:
         "login_url": site.page_url("login", return_to=return_to),
         "reauthenticate_url": url,
     }
-    return json_reply(401, problem, [_challenge(url), ("Vary", "Cookie")], media_type=PROBLEM)
+    htmx = [("HX-Redirect", url)] if "HX-Request" in request.headers else []
+    return json_reply(401, problem, [_challenge(url), ("Vary", "Cookie"), *htmx], media_type=PROBLEM)
 
 
 def _challenge(url: str) -> tuple[str, str]:
@@ -86,10 +92,13 @@ async def show_renew(site: Site, request: Request, call: Call) -> Reply:
     if home is not None:
         return home
     refuse_frames(request)
+    if is_unasked_for(request):
+        return _tell_script(site, request, return_to)
     found = await look_up(site, request, call, is_activity=False)
     if found is None or found.verdict == "ended":
         return see_other(site.page_url("login", return_to=return_to))
-    is_asked_for = request.query_value("window") is not None
+    # By us: another site could have had this browser signed in there as somebody else, to sign this person out.
+    is_asked_for = request.query_value("window") is not None and not is_of_another_site(request)
     if is_asked_for:
         await count_sign_in(site, request, call)
     elif found.verdict == "live":
@@ -149,8 +158,11 @@ async def finish_renewal(
     try:
         with about(connection.id, known_person=True), explained_by(site, outcome.assertion):
             principal = await _principal_of_same_person(site, call, found.session, connection, outcome.assertion)
-    except SSOError:
-        await _sign_out(site, request, call, found.session, "renewal_refused")
+    except (HookFailed, StoreError):
+        raise  # which says nothing of the person
+    except SSOError as error:
+        headers = await _sign_out(site, request, call, found.session, "renewal_refused", {"code": error.code})
+        error.headers = (site.no_cookie(KIND).header(), *headers)
         raise
     if principal is None:
         headers = await _sign_out(site, request, call, found.session, "renewal_by_another")

@@ -32,6 +32,8 @@ log = logging.getLogger("sso_middleware")
 KIND = "session"
 ALIAS_FOR = timedelta(seconds=10)
 """How long the old id of a renewed session is good once the new one has come back: other tabs are under way."""
+AT_ONCE = timedelta(seconds=3)
+"""So soon after another one a renewal is a circle: two processes of different settings, say, or tabs that wake up."""
 _RENEWED = "session renewed"
 _MOST_RENEWALS_BEHIND = 3
 _MOBILE = re.compile(r"Mobi|Android|iPhone|iPad|iPod")
@@ -144,7 +146,11 @@ def judge_session(site: Site, entry: Remembered, now: datetime) -> Verdict:
     if entry.last_seen != session.last_seen:
         session = replace(session, last_seen=entry.last_seen)
     verdict = judge(session, connection.timeouts[session.device], now)
-    if verdict == "live" and session.policy not in ("", connection.policy):
+    if (
+        verdict == "live"
+        and session.policy not in ("", connection.policy)
+        and now >= session.authenticated_at + AT_ONCE
+    ):
         return "renew"  # what the connection reads from an assertion was changed since
     return verdict
 
