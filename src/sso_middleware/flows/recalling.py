@@ -131,6 +131,8 @@ class Recall:
         connection = site.connections.get(principal.connection_id)
         if entry is None or connection is None or not self._is_its_own(cookie, entry):
             return
+        if entry.session.policy not in ("", connection.policy):
+            return  # it is renewed in a moment
         entry.memo = _Passes(
             connection,
             until=_until(entry, connection),
