@@ -192,7 +192,9 @@ def check_redirect_signature(url: str, certificate: str, *, algorithm: str = "rs
     digests = {"rsa-sha256": hashes.SHA256(), "rsa-sha384": hashes.SHA384(), "rsa-sha512": hashes.SHA512()}
     raw = dict(part.split("=", 1) for part in urlsplit(url).query.split("&"))
     assert unquote(raw["SigAlg"]) == f"http://www.w3.org/2001/04/xmldsig-more#{algorithm}"
-    signed = "&".join(f"{name}={raw[name]}" for name in ("SAMLRequest", "RelayState", "SigAlg") if name in raw)
+    signed = "&".join(
+        f"{name}={raw[name]}" for name in ("SAMLRequest", "SAMLResponse", "RelayState", "SigAlg") if name in raw
+    )
     public_key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
     assert isinstance(public_key, rsa.RSAPublicKey)
     signature = base64.b64decode(unquote(raw["Signature"]))

@@ -38,7 +38,7 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "sign_in_first": {"login_url": HOSTILE},
     "signed_in": {"code": "x", "reference": "y", "continue_url": HOSTILE},
-    "signed_out": {"login_url": HOSTILE},
+    "signed_out": {"login_url": HOSTILE, "outcome": None},
 }
 
 
@@ -92,3 +92,19 @@ def test_a_forgotten_value_is_an_error() -> None:
     """Not an empty place."""
     with pytest.raises(UndefinedError):
         Pages().reply("login")
+
+
+def test_a_page_that_only_passes_a_form_on_may_be_framed_by_whom_it_is_for() -> None:
+    """Single logout goes round in frames; every other part of the policy stays."""
+    page = Pages().reply(
+        "post",
+        form_target="https://idp.example/slo",
+        framed_by=["https://idp.example", "https://login.example"],
+        url="https://idp.example/slo",
+        fields=(),
+    )
+
+    headers = dict(page.headers)
+    assert "X-Frame-Options" not in headers
+    assert "frame-ancestors https://idp.example https://login.example;" in headers["Content-Security-Policy"]
+    assert "form-action 'self' https://idp.example;" in headers["Content-Security-Policy"]

@@ -77,6 +77,12 @@ class Connection:
     def identity_provider(self) -> IdentityProvider | None:
         return None if self.trusted is None else self.trusted.identity_provider
 
+    @property
+    def has_single_logout(self) -> bool:
+        """Whether we offer it: `auto`, unless its identity provider is known to have no endpoint for it."""
+        known = self.identity_provider
+        return self.single_logout == "auto" and (known is None or known.slo is not None)
+
     def has_domain(self, domain: str) -> bool:
         return self.domains is None or domain in self.domains
 
@@ -156,6 +162,12 @@ def our_side(settings: Settings, declared: ConnectionSettings | None = None) -> 
     acs_urls = [base_url + path for path in dict.fromkeys((*declared.acs_paths, own_path))]
     entity_id = declared.sp_entity_id or settings.sp_entity_id or f"{base_url}{metadata_path}"
     return ServiceProvider(entity_id, acs_urls[0], tuple(acs_urls[1:]))
+
+
+def slo_url(settings: Settings, connection_id: str | None) -> str:
+    """Where this connection's logout messages come in; None: those of all that share one address."""
+    own = "" if settings.shared_acs or connection_id is None else f"/{connection_id}"
+    return f"{settings.base_url}{settings.prefix}{own}/slo"
 
 
 def _read_connection(declared: ConnectionSettings, settings: Settings, now: datetime) -> Connection:

@@ -20,6 +20,7 @@ e-mail address or a piece of a message.
         ├── BadRequest …            the HTTP request is malformed (400, 405, 413, 415, 421)
         ├── TooManyAttempts         429: one client's limit; it may come again
         ├── LoginRefused …          the message was well-formed, but this login may not go on
+        ├── LogoutRefused …         the same of a single logout
         └── MessageRefused          a SAML message that proves nothing
             ├── MessageMalformed …  the gate: refused before any cryptography (400)
             ├── SignatureRefused …  not signed, or not by whom it must be (403)
@@ -54,6 +55,8 @@ class SSOError(Exception):
         """Makes what the admin is told besides (JSON), if it is told in full: it takes another look at the message."""
         self.headers: tuple[tuple[str, str], ...] = ()
         """To be sent with the refusal: of somebody's session that was ended, say."""
+        self.met_sign_out = False
+        """Whether it came of signing out, so that the page must not speak of a sign-in."""
 
     @property
     def sentence(self) -> str:
@@ -361,6 +364,31 @@ class ProvisioningRejected(LoginRefused):
     @property
     def sentence(self) -> str:
         return self.message or self.public_message
+
+
+class LogoutRefused(Refused):
+    code = "logout_refused"
+    public_message = "A sign-out by your organization could not be completed. You may still be signed in."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.met_sign_out = True
+
+
+class LogoutRequestUnknown(LogoutRefused):
+    """InResponseTo names no logout request that we still wait on: unknown, used, or too old."""
+
+    code = "logout_request_unknown"
+    public_message = (
+        "This sign-out has been answered already or has taken too long. Your organization may still know you: on a"
+        " shared computer, close the browser too."
+    )
+
+
+class LogoutReplayed(LogoutRefused):
+    """The same LogoutRequest came twice: it is acted on once."""
+
+    code = "logout_replayed"
 
 
 class HookFailed(SSOError):

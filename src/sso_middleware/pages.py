@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -22,12 +23,20 @@ if TYPE_CHECKING:
 class Pages:
     """Renders `templates/`. Jinja is imported when the first page is asked for."""
 
-    def reply(self, template: str, status: int = 200, *, form_target: str | None = None, **values: object) -> Reply:
-        """A page. `form_target` is the one foreign URL that a form of this page may post to."""
+    def reply(
+        self,
+        template: str,
+        status: int = 200,
+        *,
+        form_target: str | None = None,  # the one foreign URL that a form of this page may post to
+        framed_by: Sequence[str] = (),  # origins in whose frames this page may be: it holds nothing to click on then
+        **values: object,
+    ) -> Reply:
+        """A page."""
         html = self._environment.get_template(f"{template}.html").render(
             style=self._style, script=self._script, **values
         )
-        return Reply(status, self._headers(form_target), html.encode())
+        return Reply(status, self._headers(form_target, framed_by), html.encode())
 
     @cached_property
     def _environment(self) -> Environment:
@@ -49,7 +58,8 @@ class Pages:
     def _script(self) -> str:
         return _template("submit.js")
 
-    def _headers(self, form_target: str | None) -> tuple[tuple[str, str], ...]:
+    def _headers(self, form_target: str | None, framed_by: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        ancestors = " ".join(framed_by) or "'none'"
         target = "{0.scheme}://{0.netloc}".format(urlsplit(form_target)) if form_target else ""
         policy = (
             "default-src 'none'",
@@ -57,14 +67,14 @@ class Pages:
             f"style-src '{_hash(self._style)}'",
             f"script-src '{_hash(self._script)}'",
             f"form-action 'self' {target}".rstrip(),
-            "frame-ancestors 'none'",
+            f"frame-ancestors {ancestors}",
             "base-uri 'none'",
         )
         return (
             ("Content-Type", "text/html; charset=utf-8"),
             ("Content-Security-Policy", "; ".join(policy)),
             ("Cache-Control", "no-store"),
-            ("X-Frame-Options", "DENY"),
+            *(() if framed_by else (("X-Frame-Options", "DENY"),)),  # which knows no list
             ("X-Content-Type-Options", "nosniff"),
             # Not `no-referrer`: with it a browser posts our own forms with `Origin: null`.
             ("Referrer-Policy", "same-origin"),

@@ -13,10 +13,10 @@ from typing import Any
 from werkzeug.datastructures import Headers
 
 from .calling import Call, Clock, system_clock
-from .connections import Connections, our_side, read_connections
+from .connections import Connections, our_side, read_connections, slo_url
 from .directory import Directory
 from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
-from .flows import finishing, gate, login, logout, receiving, refusing, renewing, sessions
+from .flows import finishing, gate, login, logout, receiving, refusing, renewing, sessions, single_logout
 from .flows.chores import check_chores, chores_of
 from .flows.dated_exceptions import describe_exceptions
 from .flows.identity_headers import IdentityHeaders
@@ -56,7 +56,7 @@ PAGES: dict[str, dict[str, Flow]] = {
     "session": {"GET": logout.show_session},
     "refused": {"GET": refusing.show_refused},
 }
-"""Our pages below the prefix, by method; besides, each connection has `ID/acs`, `ID/metadata`, `acs_paths`."""
+"""Our pages below the prefix, by method; each connection also has `ID/acs`, `ID/slo`, `ID/metadata`, `acs_paths`."""
 
 
 class SSO:
@@ -177,6 +177,10 @@ class SSO:
             known = connection_id if self.site.connections.get(connection_id or "") else None
             with about(known):
                 return await receiving.receive_response(self.site, request, call, connection_id)
+        if page == "slo" and (is_shared or is_own):
+            _check_method(request.method, "GET", "POST")  # no HEAD: what asks for that is no person's browser
+            with about(connection_id if self.site.connections.get(connection_id or "") else None):
+                return await single_logout.receive_logout(self.site, request, call, connection_id)
         if page == "metadata" and (is_shared or connection_id is not None):
             _check_method(method, "GET")
             return await self._metadata(connection_id, call)
@@ -192,6 +196,7 @@ class SSO:
             raise UnknownConnection("no connection has this id")
         if len(self.site.connections) == 0:
             raise NotSetUp("no connection is configured")
+        await self.site.directory.look(call)  # whether their side has single logout
         xml = await call(self.build_metadata, connection_id)
         name = f"{connection_id or self.settings.name}-sp-metadata.xml"
         headers = (
@@ -203,16 +208,18 @@ class SSO:
         return Reply(200, headers, xml)
 
     def build_metadata(self, connection_id: str | None) -> bytes:
-        """SP metadata: the encryption key only where a connection's `encryption` is on."""
+        """SP metadata: the encryption key only where a connection's `encryption` is on, so single logout."""
         now = self.site.now()
         connection = self.site.connections.get(connection_id or "")
         asked = self.site.connections if connection is None else [connection]
         encrypts = any(connection.encryption != "off" for connection in asked)
+        has_slo = any(connection.has_single_logout for connection in asked)
         keys = self.site.own_keys
         return build_sp_metadata(
             our_side(self.settings) if connection is None else connection.service_provider,
             signing=keys.published("signing", now),
             encryption=keys.published("encryption", now) if encrypts else [],
+            slo_url=slo_url(self.settings, connection_id) if has_slo else None,
         )
 
 

@@ -26,12 +26,13 @@ from tests.attacks import (
 )
 
 ROOT = Path(__file__).parents[2]
-MESSAGE_CLASSES = ("SIG", "XSW", "XML", "PRO", "RPL", "TEN", "ENC")
-CLASSES = (*MESSAGE_CLASSES, "MDT", "SLO", "WEB")
+MESSAGE_CLASSES = ("SIG", "XSW", "XML", "PRO", "RPL", "TEN", "ENC", "SLO")
+CLASSES = (*MESSAGE_CLASSES, "MDT", "WEB")
 MODULES = (test_sig, test_xsw, test_xml, test_pro, test_rpl, test_ten, test_enc, test_mdt, test_slo)
 
 LOGIN = "tests/flows/test_login.py"
 LOGOUT = "tests/flows/test_logout.py"
+SINGLE_LOGOUT = "tests/flows/test_single_logout.py"
 SESSIONS = "tests/flows/test_sessions.py"
 GATE = "tests/flows/test_gate.py"
 TOKENS = "tests/test_tokens.py"
@@ -55,6 +56,13 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
     "ENC-010": "tests/flows/test_key_rollover.py::test_enc_010_either_key_decrypts_during_a_rollover",
     "TEN-009": "tests/flows/test_provisioning.py::test_ten_009_an_address_alone_links_nobody",
     "TEN-006": f"{LOGIN}::test_an_address_of_another_organization_is_refused",
+    "SLO-008": (
+        f"{SINGLE_LOGOUT}::test_slo_008_all_sessions_of_one_person_end_and_nobody_elses",
+        f"{SINGLE_LOGOUT}::test_slo_008_a_session_index_names_one_session",
+        f"{SINGLE_LOGOUT}::test_slo_008_the_same_text_is_not_the_same_name",
+        f"{SINGLE_LOGOUT}::test_slo_008_another_connections_identity_provider_ends_nothing_of_ours",
+        f"{SINGLE_LOGOUT}::test_another_persons_browser_keeps_its_session",
+    ),
     "SLO-014": (
         f"{LOGOUT}::test_signing_out_needs_the_sessions_own_token",
         f"{LOGOUT}::test_a_post_from_another_site_signs_nobody_out",
@@ -119,8 +127,6 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
 
 LATER = {
     "TEN-008": "domains are declared by the operator; claiming and verifying them comes with the domains issue",
-    "SLO-008": "which sessions a logout request ends is the flow's; it comes with the sessions issue (the values that"
-    " it goes by are read here)",
     "WEB-006": "the limits of a session are tested (tests/flows/test_sessions.py); soft timeouts and caches come with"
     " the sessions issue",
     "WEB-007": "deprovisioning comes with SCIM and the change cursor (sessions issue)",
@@ -157,6 +163,7 @@ def rows_over_http() -> set[str]:
     """The rows that are played over HTTP, as they are or by a test of a flow."""
     attacks = {attack.row for table in test_over_http.TABLES.values() for attack in table}
     attacks |= {attack.row for attack in test_rows_over_http.REFUSED}
+    attacks |= {attack.row for attack in test_slo.ATTACKS}  # by test_slo_over_http.py
     accepted = {message.row for message in test_rows_over_http.HONEST}
     return attacks | accepted | rows_with_a_function("*over_http.py") | ELSEWHERE.keys()
 

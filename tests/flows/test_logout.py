@@ -39,6 +39,7 @@ def test_signing_out_needs_the_sessions_own_token(world: World) -> None:
     """SLO-014, WEB-014: not by a link, not without a token, not with another session's."""
     world.sign_in()
     other = world.browser()
+    world.wait(seconds=1)
     world.sign_in(browser=other)
     other_token = other.get("/sso/logout").field("csrf_token")
 

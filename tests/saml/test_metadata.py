@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
+from tests.identity_provider import IdentityProvider
 
 from sso_middleware.errors import MetadataUnusable
 from sso_middleware.saml.keys import generate_key_pair
@@ -552,3 +555,54 @@ def test_metadata_that_real_identity_providers_published_is_read() -> None:
     assert keys["simplesamlphp-metadata-rollover-announce.xml"] == 2
     assert keys["simplesamlphp-metadata-rollover-switched.xml"] == 2
     assert keys["simplesamlphp-metadata-rollover-done.xml"] == 1
+
+
+def test_our_metadata_names_single_logout_only_where_there_is_one(certificates: list[str]) -> None:
+    """By both bindings, and where the schema has it: after the keys, before the formats (SAML metadata 2.4.2)."""
+    url = "https://app.example.com/sso/acme/slo"
+    build = partial(build_sp_metadata, SERVICE_PROVIDER, signing=certificates[:1], encryption=[])
+    (role,) = etree.fromstring(build(slo_url=url)).findall(f"{MD}SPSSODescriptor")
+
+    services = [dict(service.items()) for service in role.findall(f"{MD}SingleLogoutService")]
+    assert services == [{"Binding": binding, "Location": url} for binding in (BINDING_REDIRECT, BINDING_POST)]
+    names = [etree.QName(child).localname for child in role]
+    assert names[:4] == ["KeyDescriptor", "SingleLogoutService", "SingleLogoutService", "NameIDFormat"]
+    assert b"SingleLogoutService" not in build()
+
+
+SLO_SERVICE = '<SingleLogoutService Binding="{}" Location="https://idp.example/slo" {}/>'
+
+
+def with_slo(binding: str, more: str = "") -> bytes:
+    metadata = IdentityProvider(slo_url="https://idp.example/slo").metadata
+    return re.sub("<SingleLogoutService[^>]*>", SLO_SERVICE.format(binding, more), metadata).encode()
+
+
+@pytest.mark.parametrize("binding", [BINDING_REDIRECT, BINDING_POST])
+def test_answers_may_have_a_location_of_their_own(binding: str) -> None:
+    """ResponseLocation (SAML metadata 2.2.2); without one they go where requests go."""
+    own = read_idp_metadata(with_slo(binding, 'ResponseLocation="https://idp.example/answers"'), now=NOW).slo
+    same = read_idp_metadata(with_slo(binding), now=NOW).slo
+
+    assert own is not None
+    assert own.for_responses == Endpoint(binding, "https://idp.example/answers")
+    assert own.location == "https://idp.example/slo"
+    assert same is not None
+    assert same.for_responses == same == Endpoint(binding, "https://idp.example/slo")
+
+
+def test_a_location_for_answers_must_be_one_to_send_browsers_to() -> None:
+    """As every other."""
+    with pytest.raises(MetadataUnusable, match="the ResponseLocation of SingleLogoutService"):
+        read_idp_metadata(with_slo(BINDING_POST, 'ResponseLocation="javascript:alert(1)"'), now=NOW)
+
+
+def test_logout_messages_go_by_redirect_where_there_is_a_choice() -> None:
+    """A redirect works in a frame; by SOAP we send nothing."""
+    soap = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP"
+    both = with_slo(BINDING_POST).replace(b"</IDPSSO", SLO_SERVICE.format(BINDING_REDIRECT, "").encode() + b"</IDPSSO")
+
+    chosen = read_idp_metadata(both, now=NOW).slo
+    assert chosen is not None
+    assert chosen.binding == BINDING_REDIRECT
+    assert read_idp_metadata(with_slo(soap), now=NOW).slo is None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ..calling import system_clock
+from ..calling import call_blocking, run, system_clock
 from ..directory import fetched_connections
 from ..errors import ConfigurationError
 from ..flows.chores import metadata_refresh
@@ -73,7 +73,9 @@ def show(connection_id: str | None, output: Path | None, config: Path | None) ->
         if len(ids) > 1:
             raise click.UsageError(f"Which connection? There are: {', '.join(ids)}.")
         connection_id = ids[0]
-    xml = SSO(settings, NoHost()).build_metadata(connection_id).rstrip() + b"\n"
+    sso = SSO(settings, NoHost())
+    run(sso.site.directory.look(call_blocking))  # as the app does: whether their side has single logout
+    xml = sso.build_metadata(connection_id).rstrip() + b"\n"
     if output is None:
         click.echo(xml, nl=False)
     else:

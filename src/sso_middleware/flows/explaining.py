@@ -79,6 +79,22 @@ class Received:
 
 
 @contextmanager
+def sign_out_explained(site: Site) -> Iterator[None]:
+    """The same for a logout message: only the check that refused it is told, for the others are a Response's."""
+    try:
+        yield
+    except SSOError as error:
+        error.met_sign_out = True
+        error.explain = lambda refusal: _explain_sign_out(site, refusal)
+        raise
+
+
+def _explain_sign_out(site: Site, error: SSOError) -> str:
+    whole = explain(None, Circumstances(site.now()), error=error, is_live=True)
+    return dump_explanation(replace(whole, findings=tuple(f for f in whole.findings if f.state == "refused")))
+
+
+@contextmanager
 def explained_by(site: Site, outcome: Assertion | Failed) -> Iterator[None]:
     """The same for what was accepted at the ACS, and is refused for what it says."""
     try:

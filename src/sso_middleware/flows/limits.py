@@ -62,8 +62,10 @@ class Bucket:
 SIGN_INS = "sign-ins begun"
 MISSES = "addresses without a connection"
 REFUSED_RESPONSES = "refused responses"
+REFUSED_LOGOUTS = "refused logout messages"
 SIGN_INS_OF_BROWSER = Limit("sign-ins begun by browser", 30)
 MISSES_OF_BROWSER = Limit("addresses without a connection by browser", 10)
+REFUSED_LOGOUTS_OF_BROWSER = Limit("refused logout messages by browser", 10)
 REFUSED_ANSWERS = Limit("refused answers to", 5, timedelta(hours=1))  # no login request lives longer
 TOLD_IN_FULL = Limit("refusals told", 60)
 FILLED_TOLD_IN_FULL = Limit("limits reached", 60)
@@ -87,8 +89,16 @@ def refused_responses(site: Site, request: Request) -> Bucket:
     return of_client(request, REFUSED_RESPONSES, site.settings.sign_ins_per_minute // 10)
 
 
-def refused_answers(login_request_id: str) -> Bucket:
-    return Bucket(REFUSED_ANSWERS, login_request_id)
+def refused_logouts(site: Site, request: Request) -> Bucket:
+    """Those inside a page are counted apart: another site's page can have its visitors' browsers ask for anything."""
+    is_page = request.headers.get("Sec-Fetch-Dest", "document").lower() == "document"
+    name = REFUSED_LOGOUTS if is_page else f"{REFUSED_LOGOUTS} in frames"
+    return _bucket(site, request, name, site.settings.sign_ins_per_minute // 10, REFUSED_LOGOUTS_OF_BROWSER)
+
+
+def refused_answers(request_id: str) -> Bucket:
+    """Of one login or logout request of ours."""
+    return Bucket(REFUSED_ANSWERS, request_id)
 
 
 def _bucket(site: Site, request: Request, name: str, most: int, of_browser: Limit) -> Bucket:

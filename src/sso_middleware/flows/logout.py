@@ -1,20 +1,30 @@
-"""Sign-out here (single logout at the identity provider comes with the sessions issue), and `session`."""
+"""Sign-out here and the pages around it, and `session`.
+
+Asking the identity provider is `logout_sending`'s; what it asks and answers, `single_logout`'s.
+"""
 
 from __future__ import annotations
 
+from typing import Literal, cast, get_args
+
 from ..calling import Call
 from ..connections import Connection
+from ..errors import InvalidToken
 from ..stores.records import Session
 from ..timeouts import hard_end, soft_end
 from ..tokens import new_token
 from ..web import Cookie, Reply, Request, json_reply, see_other
+from .browsers import is_bound
 from .forms import csrf_token, read_own_form
+from .logout_sending import ask_identity_provider
 from .reporting import ask_host, report
 from .sessions import KIND, Found, lineage_of, look_up, principal_of
 from .site import Site
 
 SIGNED_OUT = "signed-out"
 _REMEMBERED_SECONDS = 600
+Outcome = Literal["done", "partial", "failed"]
+"""Of a single logout, as the identity provider tells it."""
 
 
 async def show_logout(site: Site, request: Request, call: Call) -> Reply:
@@ -32,14 +42,15 @@ async def show_logout(site: Site, request: Request, call: Call) -> Reply:
 
 
 async def log_out(site: Site, request: Request, call: Call) -> Reply:
-    """POST logout: end the session and the host's own, and arrive at a public page."""
+    """POST logout: end the session and the host's own, and arrive at a public page.
+
+    By way of the identity provider, where that has an address for it: here the session is over by then.
+    """
     session = await _session_to_end(site, request, call)
-    reply = see_other(site.page_url("signed-out"))
     if session is None:
         # No cookie is deleted: a post from another site comes without it, and would sign somebody out (SLO-014).
-        return reply
+        return see_other(site.page_url("signed-out"))
     await read_own_form(site, request, call, (lineage_of(session),))
-    reply = reply.with_cookies(site.no_cookie(KIND), signed_out_marker(site))
     await call(site.store.end_session, session.id, site.now())
     site.sessions.forget_now(session.id)
     headers = await ask_host(call, site.hooks.end_host_session, request)
@@ -51,9 +62,14 @@ async def log_out(site: Site, request: Request, call: Call) -> Reply:
         connection_id=session.connection_id,
         email=principal_of(session).email,
     )
-    if site.settings.is_secure:
-        reply = reply.with_headers([("Clear-Site-Data", '"cache"')])
-    return reply.with_headers(headers or ())
+    reply = await ask_identity_provider(site, request, call, session) or see_other(site.page_url("signed-out"))
+    return reply.with_headers((*signed_out_headers(site), *(headers or ())))
+
+
+def signed_out_headers(site: Site) -> tuple[tuple[str, str], ...]:
+    """For the browser whose session has just ended."""
+    cleared = (("Clear-Site-Data", '"cache"'),) if site.settings.is_secure else ()
+    return (site.no_cookie(KIND).header(), signed_out_marker(site).header(), *cleared)
 
 
 async def _session_to_end(site: Site, request: Request, call: Call) -> Session | None:
@@ -63,14 +79,29 @@ async def _session_to_end(site: Site, request: Request, call: Call) -> Session |
 
 
 async def show_signed_out(site: Site, request: Request, call: Call) -> Reply:
-    """GET signed-out, open to everybody."""
-    page = signed_out_page(site, "/")
+    """GET signed-out, open to everybody; how a single logout came out is told to whoever began it."""
+    page = signed_out_page(site, "/", _outcome_told(site, request))
     return page.with_cookies(signed_out_marker(site)) if has_signed_out(site, request) else page
 
 
-def signed_out_page(site: Site, return_to: str) -> Reply:
+def signed_out_page(site: Site, return_to: str, outcome: Outcome | None = None) -> Reply:
     """Never straight back in, though the identity provider still knows the person: the next sign-in is a click."""
-    return site.pages.reply("signed_out", login_url=site.page_url("login", return_to=return_to, again="1"))
+    login_url = site.page_url("login", return_to=return_to, again="1")
+    return site.pages.reply("signed_out", login_url=login_url, outcome=outcome)
+
+
+def signed_out_url(site: Site, outcome: Outcome, browser: str) -> str:
+    """The page that tells this outcome, to this browser only: where the answer comes in, no cookie need be."""
+    return site.page_url("signed-out", told=site.tokens.sign(SIGNED_OUT, f"{outcome} {browser}"))
+
+
+def _outcome_told(site: Site, request: Request) -> Outcome | None:
+    try:
+        told, _, browser = site.tokens.verify(SIGNED_OUT, request.query_value("told") or "").partition(" ")
+    except InvalidToken:
+        return None
+    is_theirs = is_bound(site, request, browser) is not None
+    return cast("Outcome", told) if is_theirs and told in get_args(Outcome) else None
 
 
 def signed_out_marker(site: Site) -> Cookie:

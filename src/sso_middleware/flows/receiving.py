@@ -75,13 +75,14 @@ async def _answered_in(site: Site, call: Call, saml_response: str) -> Bucket | N
     So a flood does not lock out those who share its address. Only a glance at bytes that nobody has
     verified: it can lead to a refusal, or to the gate and all that comes after it, never past them.
     """
-    id = _seems_to_answer(saml_response)
+    id = seems_to_answer(saml_response)
     if id is None or await call(site.store.get_login_request, id, site.now()) is None:
         return None
     return refused_answers(id)
 
 
-def _seems_to_answer(saml_response: str) -> str | None:
+def seems_to_answer(saml_response: str) -> str | None:
+    """The request of ours that a posted form value names in its start tag, at a glance."""
     start = re.sub(r"\s+", "", saml_response[:_GLANCE])
     try:
         xml = base64.b64decode(start[: len(start) // 4 * 4])
@@ -112,10 +113,15 @@ async def _receive(
             try:
                 outcome = await _verify(site, request, call, message, connection, login_request, form.get("RelayState"))
             except SignatureInvalid as error:
-                if await site.directory.fetch_soon(connection.id, call):
-                    error.detail += _PERHAPS_NEW
+                await look_again_soon(site, call, connection, error)
                 raise
             return await _wait_for_finish(site, call, connection, login_request, outcome)
+
+
+async def look_again_soon(site: Site, call: Call, connection: Connection, error: SignatureInvalid) -> None:
+    """Nobody's key that we know: the identity provider may have a new one."""
+    if await site.directory.fetch_soon(connection.id, call):
+        error.detail += _PERHAPS_NEW
 
 
 async def _verify(
@@ -130,7 +136,7 @@ async def _verify(
     """Verify the message, and claim its assertion: nobody else can use it from then on."""
     # Of all our addresses the one that it was posted to: Destination and Recipient must name that and no other.
     us = replace(connection.service_provider, acs_url=site.app_url(request.path))
-    trust = await _trust_of(site, call, connection)
+    trust = await trust_of(site, call, connection)
     if not message.envelope.succeeded:
         return await _take_failure(site, request, call, message, connection, trust, us, login_request)
     verify = partial(
@@ -204,7 +210,8 @@ def _connection_of(
     return connection
 
 
-async def _trust_of(site: Site, call: Call, connection: Connection) -> Trust:
+async def trust_of(site: Site, call: Call, connection: Connection) -> Trust:
+    """With our decryption keys, where the connection may encrypt."""
     if connection.trust.encryption == "off":
         return connection.trust
     keys = await call(site.own_keys.decryption_keys, site.now())

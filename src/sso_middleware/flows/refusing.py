@@ -7,10 +7,12 @@ import logging
 from ..calling import Call
 from ..errors import (
     AssertionReplayed,
+    BadRequest,
     EmailOutsideDomains,
     HostSessionOfAnother,
     InvalidToken,
     LoginRequestUnknown,
+    LogoutRefused,
     MethodNotAllowed,
     PageNotFound,
     PendingLoginUnknown,
@@ -18,6 +20,7 @@ from ..errors import (
     SSOError,
     StoreError,
     TooManyAttempts,
+    UnknownConnection,
 )
 from ..faults import stack_of
 from ..tokens import new_reference
@@ -82,7 +85,7 @@ async def _answer(site: Site, request: Request, call: Call, error: SSOError, ref
     if kind_of(request) in ("script", "websocket"):
         problem = {
             "type": "about:blank",
-            "title": error.sentence,
+            "title": _sentence_of(error),
             "status": error.status,
             "code": error.code,
             **({"reference": reference} if reference else {}),
@@ -113,17 +116,29 @@ async def show_refused(site: Site, request: Request, call: Call) -> Reply:
 
 def _refused_page(site: Site, error: SSOError, reference: str | None, *, look_again: str | None = None) -> Reply:
     is_ours_to_mend = isinstance(error, PageNotFound | HostSessionOfAnother)  # then no sign-in would help
+    button, button_url = "Try again", _try_again_url(site, error)
+    if is_ours_to_mend:
+        button, button_url = "Go on", site.app_url("/")
+    elif error.met_sign_out:
+        button, button_url = "Sign out here", site.page_url("logout")
     return site.pages.reply(
         "refused",
         status=error.status,
         heading=error.heading,
         code=error.code,
-        sentence=error.sentence,
+        sentence=_sentence_of(error),
         reference=reference,
         look_again=look_again,
-        button="Go on" if is_ours_to_mend else "Try again",
-        button_url=site.app_url("/") if is_ours_to_mend else _try_again_url(site, error),
+        button=button,
+        button_url=button_url,
     )
+
+
+def _sentence_of(error: SSOError) -> str:
+    """What most errors say is about a sign-in."""
+    if error.met_sign_out and not isinstance(error, BadRequest | LogoutRefused | UnknownConnection):
+        return LogoutRefused.public_message
+    return error.sentence
 
 
 def _try_again_url(site: Site, error: SSOError) -> str:

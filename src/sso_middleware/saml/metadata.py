@@ -71,6 +71,7 @@ def build_sp_metadata(
     *,
     signing: Sequence[str],  # PEM certificates; two while a key is being rolled over
     encryption: Sequence[str],  # empty where encryption is off: a published key invites encrypted assertions
+    slo_url: str | None = None,  # None where there is no single logout
 ) -> bytes:
     """The document that an admin gives to their identity provider, as UTF-8 XML."""
     from saml2 import md  # noqa: PLC0415 - late: importing pysaml2 takes most of a second
@@ -82,6 +83,11 @@ def build_sp_metadata(
         authn_requests_signed="true",
         want_assertions_signed="true",
         key_descriptor=[key_descriptor(use, certificate) for use, certificate in keys],
+        single_logout_service=[
+            md.SingleLogoutService(binding=binding, location=slo_url)
+            for binding in (BINDING_REDIRECT, BINDING_POST)
+            if slo_url is not None
+        ],
         name_id_format=[md.NameIDFormat(text=name_id_format) for name_id_format in _NAME_ID_FORMATS],
         assertion_consumer_service=[
             md.AssertionConsumerService(
@@ -297,8 +303,15 @@ def _endpoints(descriptor: etree._Element, tag: str, problems: _Problems) -> tup
         if binding in (BINDING_REDIRECT, BINDING_POST):
             given = element.get("Location", "")
             location = problems.instead("", partial(_check_location, given, f"the Location of {tag}"))
-            found.setdefault(binding, Endpoint(binding, location))
+            found.setdefault(binding, Endpoint(binding, location, _response_location(element, tag, problems)))
     return tuple(endpoint for endpoint in found.values() if endpoint.location)
+
+
+def _response_location(element: etree._Element, tag: str, problems: _Problems) -> str | None:
+    given = element.get("ResponseLocation")
+    if not given:
+        return None
+    return problems.instead(None, partial(_check_location, given, f"the ResponseLocation of {tag}"))
 
 
 def _check_location(location: str, what: str) -> str:

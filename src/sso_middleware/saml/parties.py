@@ -45,6 +45,12 @@ class Endpoint:
     binding: str
     """BINDING_REDIRECT or BINDING_POST."""
     location: str
+    response_location: str | None = None
+    """Where answers go instead (SAML metadata 2.2.2); sign-out only."""
+
+    @property
+    def for_responses(self) -> Endpoint:
+        return Endpoint(self.binding, self.response_location or self.location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,12 @@ class IdentityProvider:
         """Where AuthnRequests go: HTTP-Redirect if the IdP has it, else HTTP-POST."""
         by_binding = {endpoint.binding: endpoint for endpoint in self.sso_endpoints}
         return by_binding.get(BINDING_REDIRECT) or by_binding[BINDING_POST]
+
+    @property
+    def slo(self) -> Endpoint | None:
+        """Where logout messages go, by the same preference: a redirect works in a frame, and needs no script."""
+        by_binding = {endpoint.binding: endpoint for endpoint in self.slo_endpoints}
+        return by_binding.get(BINDING_REDIRECT) or by_binding.get(BINDING_POST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,10 @@ class SessionStore(Protocol):
 
     def add_logout_request(self, request: SentLogoutRequest) -> None: ...
 
+    def get_logout_request(self, id: str, now: datetime) -> SentLogoutRequest | None:
+        """None if unknown, taken or expired."""
+        ...
+
     def take_logout_request(self, id: str, connection_id: str, now: datetime) -> SentLogoutRequest | None:
         """Atomic. None if unknown, another connection's, taken or expired."""
         ...

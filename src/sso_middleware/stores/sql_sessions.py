@@ -141,6 +141,13 @@ class SqlSessions:
         with self._database.writing() as connection:
             connection.execute(tables.logout_requests.insert().values(asdict(request)))
 
+    def get_logout_request(self, id: str, now: datetime) -> SentLogoutRequest | None:
+        table = tables.logout_requests
+        with self._database.reading() as connection:
+            wanted = select(table).where(table.c.id == id, table.c.expires_at > now)
+            row = connection.execute(wanted).mappings().first()
+        return None if row is None else SentLogoutRequest(**row)
+
     def take_logout_request(self, id: str, connection_id: str, now: datetime) -> SentLogoutRequest | None:
         table = tables.logout_requests
         taken = delete(table).where(table.c.id == id, table.c.connection_id == connection_id, table.c.expires_at > now)
