@@ -239,11 +239,16 @@ class SimpleSamlPhp:
             "saml20.sign.response": sign_response,
             "saml20.sign.assertion": sign_assertion,
             "validate.authnrequest": verify_requests,
+            "validate.logout": verify_requests,
             "assertion.encryption": encrypt_assertion,
             "nameid.encryption": encrypt_name_id,
         }
         path.with_name(f"{name}.xml.json").write_text(json.dumps(overrides))
         path.write_text(metadata)
+
+    def sign_out_url(self, return_to: str) -> str:
+        query = httpx.QueryParams({"ReturnTo": return_to})
+        return f"{self.url}/simplesaml/saml2/idp/SingleLogoutService.php?{query}"
 
     def idp_initiated_url(self, service_provider: str, relay_state: str = "") -> str:
         query = httpx.QueryParams({"spentityid": service_provider, "RelayState": relay_state})

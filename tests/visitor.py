@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 import zlib
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -55,6 +57,18 @@ class Visitor:
 
     def send(self, form: Form, **fields: str) -> httpx.Response:
         return self.http.post(form.action, data=form.fields | fields)
+
+    def go_on(self, page: httpx.Response) -> httpx.Response:
+        """Follow pages that lead on by themselves, by a meta refresh or a form that a script sends, to the last one."""
+        for _ in range(20):
+            refresh = re.search(r'http-equiv="refresh" content="0;\s*url=([^"]*)"', page.text, re.IGNORECASE)
+            if refresh is not None:
+                page = self.get(urljoin(str(page.url), html.unescape(refresh[1])))
+            elif re.search(r'name="SAML(?:Request|Response)"', page.text):
+                page = self.send(form_on(page))
+            else:
+                return page
+        raise AssertionError("it leads round in circles")
 
     def sign_in(self, login_page: httpx.Response, user: str, password: str) -> Form:
         """At an identity provider that asks for user name and password; the form with its Response."""

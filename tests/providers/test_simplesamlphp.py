@@ -137,9 +137,10 @@ def test_signing_out_does_not_sign_back_in(app: ServedApp, visitor: Visitor) -> 
     app.trust()
     page = visitor.send(visitor.sign_in(visitor.get(app.page), "alice@acme.example", "alice-pw"))
 
-    signed_out = visitor.send(form_on(page))
+    signed_out = visitor.go_on(visitor.send(form_on(page)))
 
     assert signed_out.status_code == 200
-    assert str(signed_out.url) == f"{app.url}/sso/signed-out"
+    assert str(signed_out.url).startswith(f"{app.url}/sso/signed-out?told=")
+    assert "Your organization has signed you out, too" in signed_out.text
     assert "You are signed out" in visitor.get(app.page).text
     assert visitor.way_out(f"{app.url}/sso/login?again=1").startswith(app.idp.url)
