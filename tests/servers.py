@@ -256,13 +256,16 @@ class SimpleSamlPhp:
 
 
 @contextmanager
-def running_simplesamlphp(home: Path) -> Iterator[SimpleSamlPhp]:
-    """On `localhost`, where our apps are on 127.0.0.1: browsers hold the two for different sites."""
+def running_simplesamlphp(home: Path, **settings: str) -> Iterator[SimpleSamlPhp]:
+    """On `localhost`, where our apps are on 127.0.0.1: browsers hold the two for different sites.
+
+    `settings` are variables of its script.
+    """
     script = shared_directory() / "idps" / "simplesamlphp.sh"
     if not Path("/usr/share/simplesamlphp").is_dir() or shutil.which("php") is None:
         missing("SimpleSAMLphp")
     port = free_port()
-    environment = clean_environment(IDP_HOME=str(home), IDP_HOST="localhost", IDP_PORT=str(port))
+    environment = clean_environment(IDP_HOME=str(home), IDP_HOST="localhost", IDP_PORT=str(port), **settings)
     with ExitStack() as stack:
         stack.callback(_run_script, script, "stop", environment)
         _start(script, "start", environment)
