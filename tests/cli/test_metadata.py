@@ -214,3 +214,17 @@ def test_housekeeping_from_cron_fetches_what_is_due(tmp_path: Path) -> None:
 def test_a_connection_without_a_url_is_told_as_such(config: Path, command: str) -> None:
     told = call("metadata", command, "other", "-c", config)
     assert (told.exit_code, "there are: acme" in told.output) == (2, True)
+
+
+def test_ours_names_single_logout_by_what_was_fetched(config: Path, refreshing: Refreshing) -> None:
+    """As the app does: until something is known, and where their side has an address for it."""
+    assert "SingleLogoutService" in call("metadata", "acme", "--config", config).output
+    refreshing.refresh(IDP.metadata)
+    assert "SingleLogoutService" not in call("metadata", "acme", "--config", config).output
+    rolled = IdentityProvider(slo_url="https://idp.acme.example/slo")
+    refreshing.refresh(rolled.metadata)
+
+    shown = call("metadata", "acme", "--config", config)
+
+    assert shown.exit_code == 0
+    assert "https://app.example/sso/acme/slo" in shown.output
