@@ -3,6 +3,7 @@
 
 VENV := .venv
 PYTHON ?=
+SOAK_MINUTES ?= 10
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL := $(PIP) install --no-warn-script-location
@@ -41,12 +42,15 @@ long: $(VENV)/.for-long .venvs/oldest/.installed
 	@PYTHONPATH=.venvs/oldest $(BIN)/python -m pytest -q tests/stores
 	@echo "== the slow tests"
 	@$(BIN)/python -m pytest -q -m slow
-	@echo "== 100,000 generated attacks on sign-in, 25,000 on each way of logout"
+	@echo "== 100,000 generated attacks on sign-in, 25,000 on each way of logout; 10,000 histories of sessions"
 	@SSO_GENERATED=100000 $(BIN)/python -m pytest -q -n 2 tests/generated
 	@echo "== fuzzing, a minute for each target"
 	@$(BIN)/python -m tests.fuzzing
 	@echo "== memory over 100,000 verifications"
 	@$(BIN)/python -m tests.soak
+	@echo "== sessions under load while workers are killed, $(SOAK_MINUTES) minutes on each of two servers"
+	@$(BIN)/python -m tests.session_soak --minutes $(SOAK_MINUTES)
+	@$(BIN)/python -m tests.session_soak --minutes $(SOAK_MINUTES) --server uvicorn --database postgresql
 	@echo "== every line and branch of saml/, by tests/saml"
 	@COVERAGE_FILE=$(VENV)/.coverage $(BIN)/python -m coverage run -m pytest -q tests/saml
 	@COVERAGE_FILE=$(VENV)/.coverage $(BIN)/python -m coverage report

@@ -58,9 +58,9 @@ class Cluster:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Cluster]:
-    """One server for all tests of a worker."""
+@contextmanager
+def running_postgres() -> Iterator[Cluster]:
+    """A throw-away server on loopback, with nothing in it."""
     binaries = _postgres_binaries()
     if binaries is None:
         missing("PostgreSQL")
@@ -71,6 +71,13 @@ def postgres() -> Iterator[Cluster]:
             os.chown(directory, user.pw_uid, user.pw_gid)
         with _running_cluster(binaries, Path(directory), user) as cluster:
             yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """One server for all tests of a worker."""
+    with running_postgres() as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
