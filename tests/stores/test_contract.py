@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Barrier
 from typing import Any
@@ -20,8 +20,10 @@ from sso_middleware.errors import (
     LoginRequestUnknown,
     PendingLoginUnknown,
     SSOError,
+    StoreUnavailable,
 )
 from sso_middleware.events import Event
+from sso_middleware.stores import tables
 from sso_middleware.stores.records import (
     Count,
     LoginRequest,
@@ -417,6 +419,16 @@ def test_there_is_one_next_key_of_a_purpose(store: SqlStore) -> None:
         store.add_next_key(sealed_key("k3"))
     store.add_next_key(replace(encryption_key, id="e2"))
     assert store.get_key_states() == {"k1": "current", "k2": "next", "e1": "current", "e2": "next"}
+
+
+def test_the_database_itself_holds_one_next_key(store: SqlStore) -> None:
+    """Also of another generation: whatever two admins saw before they wrote, one of them is told."""
+    store.claim_first_key(sealed_key("k1"))
+    store.add_next_key(sealed_key("k2"))
+    row = asdict(sealed_key("k3")) | {"state": "next", "generation": 7}
+    with pytest.raises(StoreUnavailable), store._database.writing() as connection:
+        connection.execute(tables.keys.insert().values(row))
+    assert store.get_key_states() == {"k1": "current", "k2": "next"}
 
 
 def test_rotating_moves_both_keys_at_once(store: SqlStore) -> None:

@@ -330,7 +330,8 @@ def _keys(connection: Connection, purpose: KeyPurpose) -> list[SealedKey]:
 
 def _delete_some(connection: Connection, table: Table, condition: ColumnElement[bool], batch: int) -> int:
     key = tuple_(*table.primary_key)
-    some = select(*table.primary_key).where(condition).limit(batch)
+    # What somebody else has locked waits for the next time, so that nobody waits for us who holds what we wait for.
+    some = select(*table.primary_key).where(condition).limit(batch).with_for_update(skip_locked=True)
     return connection.execute(delete(table).where(key.in_(some))).rowcount
 
 

@@ -1,12 +1,14 @@
 """Sessions, their changes, logout requests and kept forms in a SQL database: part of `sql.SqlStore`.
 
 Whoever ends, renews or changes a session says so in `sso_change`, in the same transaction: that is
-how the other processes hear of it (`sessions.SessionCache`).
+how the other processes hear of it (`sessions.SessionCache`). Such transactions go one by one
+(`_changing`); all others that write to sessions lock one row, and wait for nobody meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,10 +29,14 @@ class SqlSessions:
     _insert: Any
 
     def add_session(self, session: Session, *, replaces: str | None = None) -> None:
-        with self._database.writing() as connection:
-            if replaces is not None:
+        added = tables.sessions.insert().values(_row(session))
+        if replaces is None:
+            with self._database.writing() as connection:
+                connection.execute(added)
+        else:
+            with self._changing() as connection:
                 self._end(connection, _newest_and_aliases(connection, replaces), session.authenticated_at)
-            connection.execute(tables.sessions.insert().values(_row(session)))
+                connection.execute(added)
 
     def get_session(self, id: str) -> Session | None:
         table = tables.sessions
@@ -67,13 +73,14 @@ class SqlSessions:
 
     def renew_session(self, id: str, renewed: Session, now: datetime) -> str | None:
         table = tables.sessions
-        with self._database.writing() as connection:
-            wanted = select(table.c.replaced_by, table.c.timed_out_at).where(table.c.id == id).with_for_update()
+        with self._changing() as connection:
+            newest = _newest(connection, id)
+            wanted = select(table.c.timed_out_at).where(table.c.id == newest)
             row = connection.execute(wanted).first()
             if row is None or row.timed_out_at is not None:
                 return None
-            if row.replaced_by is not None:
-                return str(row.replaced_by)
+            if newest != id:
+                return newest
             connection.execute(table.insert().values(_row(renewed)))
             aliases = update(table).where(or_(table.c.id == id, table.c.replaced_by == id))
             connection.execute(aliases.values(replaced_by=renewed.id))
@@ -83,42 +90,39 @@ class SqlSessions:
     def confirm_renewal(self, id: str, alias_ends_at: datetime) -> None:
         table = tables.sessions
         aliases = update(table).where(table.c.replaced_by == id, table.c.alias_ends_at.is_(None))
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             connection.execute(update(table).where(table.c.id == id).values(is_confirmed=True))
             connection.execute(aliases.values(alias_ends_at=alias_ends_at))
 
     def time_out_session(self, id: str, last_seen: datetime, now: datetime) -> bool:
         table = tables.sessions
         out = update(table).where(table.c.id == id, table.c.last_seen <= last_seen, _is_current())
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             found = connection.execute(out.values(timed_out_at=now).returning(table.c.id)).first()
             if found is not None:
                 self._tell(connection, now, [{"session_id": id}])
         return found is not None
 
     def end_session(self, id: str, now: datetime) -> bool:
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             return bool(self._end(connection, _newest_and_aliases(connection, id), now))
 
     def end_sessions(self, query: SessionQuery, now: datetime) -> Sequence[Session]:
         table = tables.sessions
-        wanted = select(table.c.id, table.c.replaced_by).where(*_conditions(query)).with_for_update()
+        wanted = select(table.c.id, table.c.replaced_by).where(*_conditions(query))
         ended: list[Session] = []
-        with self._database.writing() as connection:
-            # Until there is none: a renewal that was under way may have opened another one meanwhile, which only
-            # a later statement sees. One that begins now waits for us, and then finds nothing to renew.
-            while rows := connection.execute(wanted).all():
-                ids = {row.id for row in rows} | {row.replaced_by for row in rows if row.replaced_by}
-                for some in _in_batches(sorted(ids)):
-                    gone = delete(table).where(or_(table.c.id.in_(some), table.c.replaced_by.in_(some)))
-                    ended += [Session(**row) for row in connection.execute(gone.returning(table)).mappings()]
+        with self._changing() as connection:
+            ids = {row.replaced_by or row.id for row in connection.execute(wanted)}
+            for some in _in_batches(sorted(ids)):
+                gone = delete(table).where(or_(table.c.id.in_(some), table.c.replaced_by.in_(some)))
+                ended += [Session(**row) for row in connection.execute(gone.returning(table)).mappings()]
             self._tell(connection, now, _what_changed(query, [session.id for session in ended]))
         return [session for session in ended if session.replaced_by is None]
 
     def make_sessions_stale(self, query: SessionQuery, now: datetime) -> int:
         table = tables.sessions
         stale = update(table).where(*_conditions(query), _is_current()).values(is_stale=True).returning(table.c.id)
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             ids = [row.id for row in connection.execute(stale)]
             self._tell(connection, now, _what_changed(query, ids))
         return len(ids)
@@ -185,15 +189,27 @@ class SqlSessions:
         self._tell(connection, now, [{"session_id": id} for id in ids])
         return len(ids)
 
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """A transaction that ends, renews or confirms sessions: one after the other, in the order of their commits.
+
+        The counter's row is locked first, and held until the commit. So a revocation finds what a renewal that
+        was under way has opened, no number is ever seen before a smaller one, and of two that lock the same
+        sessions in different orders neither waits for the other (PostgreSQL would end one of them).
+        """
+        counter = tables.change_counters
+        counted = self._insert(counter).values(name=_COUNTER, number=0)
+        counted = counted.on_conflict_do_update(index_elements=[counter.c.name], set_={"number": counter.c.number})
+        with self._database.writing() as connection:
+            connection.execute(counted)
+            yield connection
+
     def _tell(self, connection: Connection, now: datetime, changes: Sequence[dict[str, str | None]]) -> None:
-        """Number the changes in the order of the commits: the counter's row is held until then."""
+        """Number the changes."""
         if not changes:
             return
         counter = tables.change_counters
-        counted = self._insert(counter).values(name=_COUNTER, number=len(changes))
-        counted = counted.on_conflict_do_update(
-            index_elements=[counter.c.name], set_={"number": counter.c.number + counted.excluded.number}
-        )
+        counted = update(counter).where(counter.c.name == _COUNTER).values(number=counter.c.number + len(changes))
         newest = connection.execute(counted.returning(counter.c.number)).scalar_one()
         nothing: dict[str, str | None] = {"connection_id": None, "principal_key": None, "session_id": None}
         first = newest - len(changes) + 1
@@ -210,11 +226,16 @@ def _is_current() -> ColumnElement[bool]:
     return and_(tables.sessions.c.replaced_by.is_(None), tables.sessions.c.timed_out_at.is_(None))
 
 
+def _newest(connection: Connection, id: str) -> str:
+    """The session that an old id stands for; any other id is its own."""
+    table = tables.sessions
+    return connection.execute(select(table.c.replaced_by).where(table.c.id == id)).scalar() or id
+
+
 def _newest_and_aliases(connection: Connection, id: str) -> ColumnElement[bool]:
     """This session under each of its ids, old and new."""
     table = tables.sessions
-    # Locked: a renewal that is under way is waited for, so that what it opened is found.
-    newest = connection.execute(select(table.c.replaced_by).where(table.c.id == id).with_for_update()).scalar() or id
+    newest = _newest(connection, id)
     return or_(table.c.id == newest, table.c.replaced_by == newest)
 
 
