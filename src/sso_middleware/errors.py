@@ -15,6 +15,7 @@ e-mail address or a piece of a message.
     ├── MetadataUnusable …          400: metadata that names no usable identity provider, or is not signed as it must be
     ├── MetadataFetchFailed …       502: nothing usable came from a metadata_url
     ├── KeyChangeRefused            409: a step of our own keys' rollover that can't be taken now
+    ├── SessionChoiceRefused        400: which sessions an admin means is not clear
     ├── InvalidToken                a signed value that isn't ours, or not for this purpose
     └── Refused                     a request or a message that we don't act on
         ├── BadRequest …            the HTTP request is malformed (400, 405, 413, 415, 421)
@@ -146,6 +147,13 @@ class KeyChangeRefused(SSOError):
 
     code = "key_change_refused"
     status = 409
+
+
+class SessionChoiceRefused(SSOError):
+    """Which sessions are meant is not clear. Told to the admin or the code that asked for them."""
+
+    code = "session_choice_refused"
+    status = 400
 
 
 # Requests and messages that we don't act on

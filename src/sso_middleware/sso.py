@@ -28,6 +28,7 @@ from .flows.site import Site
 from .flows.supplied_keys import read_supplied_keys
 from .hooks import Hooks, has_host_user
 from .housekeeping import Housekeeping
+from .live_sessions import LiveSessions
 from .pages import Pages
 from .saml.metadata import build_sp_metadata
 from .saml.self_test import check_installation
@@ -44,7 +45,7 @@ from .web import Decision, PassThrough, Reply, Request, is_within
 log = logging.getLogger("sso_middleware")
 
 LIVENESS_CHECKED_EVERY = timedelta(seconds=1)
-"""How often an open websocket or event stream asks for its session, unless `revocation_delay` is shorter."""
+"""How often an open websocket or event stream asks for its session, at the least."""
 
 Flow = Callable[[Site, Request, Call], Coroutine[Any, Any, Reply]]
 PAGES: dict[str, dict[str, Flow]] = {
@@ -99,7 +100,11 @@ class SSO:
         )
         self.recall = Recall(self.site, self._may_be_ours)
         """What `decide` would say of an HTTP request, from memory and at once; None: ask it."""
-        self.liveness_checked_every = min(LIVENESS_CHECKED_EVERY, settings.revocation_delay or LIVENESS_CHECKED_EVERY)
+        self.sessions = LiveSessions(self.site)
+        # What is remembered may be half of the delay old when it is asked, so the other half is left to ask in.
+        self.liveness_checked_every = min(
+            LIVENESS_CHECKED_EVERY, settings.revocation_delay / 2 or LIVENESS_CHECKED_EVERY
+        )
         self.chores = chores_of(self.site)
         self._housekeeping = Housekeeping(store, now, chores=self.chores) if settings.background else None
         if settings.background:

@@ -38,6 +38,7 @@ GATE = "tests/flows/test_gate.py"
 TOKENS = "tests/test_tokens.py"
 PAGES = "tests/test_pages.py"
 SETTINGS = "tests/test_settings.py"
+REVOCATION = "tests/flows/test_revocation.py"
 UNSOLICITED = "tests/flows/test_unsolicited.py"
 
 ELSEWHERE: dict[str, str | tuple[str, ...]] = {
@@ -84,6 +85,16 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
         f"{TOKENS}::test_the_digest_is_sha_256",
         f"{TOKENS}::test_a_token_is_for_one_purpose_of_one_instance",
     ),
+    "WEB-006": (
+        f"{SESSIONS}::test_a_clock_that_goes_back_signs_nobody_out",
+        f"{REVOCATION}::test_no_old_id_lives_past_a_revocation",
+        f"{REVOCATION}::test_a_disabled_connection_ends_its_sessions",
+        f"{REVOCATION}::test_a_clock_that_is_set_brings_no_ended_session_back",
+    ),
+    "WEB-007": (
+        f"{REVOCATION}::test_who_is_revoked_is_out_everywhere_within_the_delay",
+        f"{REVOCATION}::test_a_person_whom_the_host_no_longer_wants_is_out_at_the_demanded_renewal",
+    ),
     "WEB-008": f"{GATE}::test_headers_that_claim_an_identity_never_reach_the_app",
     "WEB-009": (
         "tests/flows/test_refusing.py::test_a_host_that_lies_changes_no_url_of_ours",
@@ -127,9 +138,6 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
 
 LATER = {
     "TEN-008": "domains are declared by the operator; claiming and verifying them comes with the domains issue",
-    "WEB-006": "the limits of a session are tested (tests/flows/test_sessions.py); soft timeouts and caches come with"
-    " the sessions issue",
-    "WEB-007": "deprovisioning comes with SCIM and the change cursor (sessions issue)",
     "WEB-019": "there is no console yet",
     "WEB-020": "there is no recovery link yet (domains issue)",
     "WEB-025": "the audit trail's chain comes with the console",

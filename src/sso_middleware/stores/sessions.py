@@ -158,3 +158,8 @@ class SessionCache:
         for entry in self._by_id.values():
             entry.is_forgotten = True
         self._by_id.clear()
+
+    def forget_all_now(self) -> None:
+        """This process has just ended or changed many: nothing is believed until it has looked."""
+        self.forget_all()
+        self._read_again_at = _NEVER
