@@ -86,6 +86,7 @@ class LiveSessions:
         person: str | None = None,
         connection: str | None = None,
         organization: str | None = None,
+        everyone: bool = False,
         include_ended: bool = False,
         limit: int = 1000,
     ) -> Sequence[SessionSummary]:
@@ -94,7 +95,7 @@ class LiveSessions:
         One that has ended by itself is kept for a while, and listed with `include_ended`.
         """
         is_narrow = any(named is not None for named in (session, person, connection, organization))
-        query = self._query(session, person, connection, organization, everyone=not is_narrow)
+        query = self._query(session, person, connection, organization, everyone=everyone or not is_narrow)
         found = [self._summary(kept) for kept in _do(self._site.store.find_sessions, query, limit=limit)]
         return [summary for summary in found if include_ended or summary.state != "ended"]
 

@@ -18,6 +18,7 @@ from .explain import explain_file
 from .keys import keys
 from .metadata import metadata
 from .records import events, housekeeping, migrate
+from .sessions import sessions
 from .starting import init
 
 
@@ -38,5 +39,5 @@ def main() -> None:
     """Single sign-on for any WSGI or ASGI app."""
 
 
-for _command in (init, check, metadata, migrate, housekeeping, events, explain_file, keys, dev_idp, demo):
+for _command in (init, check, metadata, migrate, housekeeping, events, explain_file, keys, sessions, dev_idp, demo):
     main.add_command(_command)
