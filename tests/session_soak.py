@@ -35,7 +35,7 @@ from sqlalchemy import create_engine, select
 from tests.identity_provider import IdentityProvider, ReceivedRequest, make_signer, read_redirect
 from tests.servers import BINARIES, ROOT, Process, free_port, running
 from tests.soaked_app import make_clock
-from tests.stores.conftest import running_postgres
+from tests.postgres import running_cluster
 
 from sso_middleware.stores import tables
 from sso_middleware.stores.migrate import migrate_database
@@ -455,7 +455,7 @@ def main() -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sso-soak-")))
         database_url = f"sqlite:///{directory / 'sso.db'}"
         if options.database == "postgresql":
-            cluster = stack.enter_context(running_postgres())
+            cluster = stack.enter_context(running_cluster(hurries=True))
             database_url = cluster.url(cluster.create_database())
         migrate_database(database_url)
         faults = soak(options.server, database_url, directory, minutes=options.minutes, people=options.people)

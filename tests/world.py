@@ -103,6 +103,7 @@ class WorldHooks(Hooks):
 
     def __init__(self) -> None:
         self.decision: Callable[[Identity], ProvisionDecision] = lambda _: Continue()
+        self.refresh: Callable[[Request, Mapping[str, str]], Mapping[str, str] | None] = lambda _, __: None
         self.user: Callable[[Request], HostUser | None] = lambda _: None
         self.identities: list[Identity] = []
         self.events: list[Event] = []
@@ -118,6 +119,9 @@ class WorldHooks(Hooks):
     def end_host_session(self, request: Request) -> Iterable[tuple[str, str]]:
         self.ended.append(request.path)
         return [("Set-Cookie", "host=; Max-Age=0; Path=/; SameSite=Lax")]
+
+    def refresh_form(self, request: Request, fields: Mapping[str, str]) -> Mapping[str, str] | None:
+        return self.refresh(request, fields)
 
     def on_event(self, event: Event) -> None:
         self.events.append(event)
@@ -140,6 +144,10 @@ class AsyncHooks(Hooks):
     async def end_host_session(self, request: Request) -> Iterable[tuple[str, str]]:
         await asyncio.sleep(0)
         return self.plain.end_host_session(request)
+
+    async def refresh_form(self, request: Request, fields: Mapping[str, str]) -> Mapping[str, str] | None:
+        await asyncio.sleep(0)
+        return self.plain.refresh_form(request, fields)
 
     async def on_event(self, event: Event) -> None:
         await asyncio.sleep(0)

@@ -27,6 +27,7 @@ from .calling import CallCooperatively
 from .errors import BodyTooLarge, ConfigurationError
 from .flows.identity_headers import CLAIM, COOKIE
 from .principal import _current
+from .replaying import change_receive, change_scope
 from .sso import SSO
 from .web import BodyReader, PassThrough, Reply, Request, client_address
 
@@ -63,6 +64,9 @@ class ASGIMiddleware:
         if principal is not None:
             told["user"] = principal
             told["auth"] = passed.credentials
+        if passed.query is not None:  # so it is wherever a kept form is sent
+            change_scope(told, passed)
+            receive = change_receive(receive, passed)
         token = _current.set(principal)
         try:
             if request is None and principal is None:  # nothing about the answer is ours

@@ -90,6 +90,14 @@ class Hooks:
         """End the host's own session. Headers that are returned (a deleted cookie) go with our reply."""
         return None
 
+    def refresh_form(self, request: Request, fields: Mapping[str, str]) -> MaybeAwaitable[Mapping[str, str] | None]:
+        """A form that was kept is about to be sent: which of its fields get another value, such as a CSRF token's.
+
+        `fields` are its text fields, name to value; of a repeated one the last. Only fields that are there
+        are changed. `request` is the one that sends it, with the cookies of now, and nothing in its body.
+        """
+        return None
+
     def on_event(self, event: Event) -> MaybeAwaitable[None]:
         """Something happened; for the host's own audit trail."""
         return None
@@ -98,3 +106,8 @@ class Hooks:
 def has_host_user(hooks: Hooks) -> bool:
     """Whether the host supplies `host_user` at all."""
     return type(hooks).host_user is not Hooks.host_user
+
+
+def has_refresh_form(hooks: Hooks) -> bool:
+    """Whether the host renews its CSRF field in a kept form."""
+    return type(hooks).refresh_form is not Hooks.refresh_form

@@ -29,6 +29,7 @@ class Pages:
         status: int = 200,
         *,
         form_target: str | None = None,  # the one foreign URL that a form of this page may post to
+        leads_anywhere: bool = False,  # since browsers hold redirects after a form against the page's policy, too
         framed_by: Sequence[str] = (),  # origins in whose frames this page may be: it holds nothing to click on then
         **values: object,
     ) -> Reply:
@@ -36,7 +37,7 @@ class Pages:
         html = self._environment.get_template(f"{template}.html").render(
             style=self._style, script=self._script, **values
         )
-        return Reply(status, self._headers(form_target, framed_by), html.encode())
+        return Reply(status, self._headers(form_target, framed_by, leads_anywhere=leads_anywhere), html.encode())
 
     @cached_property
     def _environment(self) -> Environment:
@@ -58,7 +59,9 @@ class Pages:
     def _script(self) -> str:
         return _template("submit.js")
 
-    def _headers(self, form_target: str | None, framed_by: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    def _headers(
+        self, form_target: str | None, framed_by: Sequence[str], *, leads_anywhere: bool
+    ) -> tuple[tuple[str, str], ...]:
         ancestors = " ".join(framed_by) or "'none'"
         target = "{0.scheme}://{0.netloc}".format(urlsplit(form_target)) if form_target else ""
         policy = (
@@ -66,7 +69,7 @@ class Pages:
             "img-src data:",  # the empty icon, which spares the host a request for /favicon.ico
             f"style-src '{_hash(self._style)}'",
             f"script-src '{_hash(self._script)}'",
-            f"form-action 'self' {target}".rstrip(),
+            *([] if leads_anywhere else [f"form-action 'self' {target}".rstrip()]),
             f"frame-ancestors {ancestors}",
             "base-uri 'none'",
         )

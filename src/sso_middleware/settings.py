@@ -108,6 +108,8 @@ class Settings(Checked):
     """Signed in for longer: signed out, idle or not."""
     polling: tuple[PathPrefix, ...] = ()
     """Where requests are no activity, as those with the header `X-SSO-Polling` are: a page asks by itself."""
+    never_kept: tuple[PathPrefix, ...] = ()
+    """Where a form that meets an ended session is not kept. `/`: nowhere is one."""
     revocation_delay: Annotated[Duration, at_most("60s")] = timedelta(seconds=1)
     """How long a session that was ended elsewhere may still be believed here. 0s: each request asks the store."""
     remembered_sessions: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000

@@ -123,6 +123,8 @@ class PassThrough:
     keeps_out_of_caches: bool = False
     """Whether a page of HTML in the answer must not be kept by any cache."""
     cookies: tuple[Cookie, ...] = ()
+    query: str | None = field(default=None, repr=False)
+    """The query that the host gets, where that which came was ours in part; None: what came."""
     replay: Replay | None = field(default=None, repr=False)
     """What the host gets in place of what came: a form that was kept for the person."""
 
@@ -133,11 +135,10 @@ class PassThrough:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A form as it was first sent: for this path, but with this query, content type and body."""
+    """A form as it was first sent: this body, with these headers in place of those that came (None: without)."""
 
-    query: str = field(repr=False)
-    content_type: str
     body: bytes = field(repr=False)
+    headers: tuple[tuple[str, str | None], ...] = field(repr=False)
 
 
 Decision = PassThrough | Reply

@@ -14,6 +14,7 @@ from werkzeug.datastructures import Headers
 from .calling import call_blocking, run
 from .errors import BodyTooLarge
 from .principal import _current
+from .replaying import change_environ
 from .sso import SSO
 from .web import PassThrough, Reply, Request, client_address, read_within
 
@@ -222,6 +223,8 @@ def _environ_for_host(environ: WSGIEnvironment, decision: PassThrough, sso: SSO)
     if decision.principal is not None:
         told["REMOTE_USER"] = decision.principal.email
         told["AUTH_TYPE"] = "SSO"
+    if decision.query is not None:  # so it is wherever a kept form is sent
+        change_environ(told, decision)
     return told
 
 

@@ -91,7 +91,7 @@ class Recall:
         start += len(mark)
         end = cookies.find(";", start)
         entry = self._entries.get(cookies[start:] if end < 0 else cookies[start:end])
-        if entry is None or entry.is_forgotten or (method == "POST" and self._has_kept_form(query)):
+        if entry is None or entry.is_forgotten or (query and self._has_kept_form(query)):
             return None
         passes: _Passes | None = entry.memo
         now = self._now()
@@ -124,8 +124,10 @@ class Recall:
     def learn(self, request: Request, decision: PassThrough) -> None:
         """The gate let this one pass: remember as whom, if nothing about it was out of the ordinary."""
         site, principal = self._site, decision.principal
+        if decision.query is not None or decision.replay is not None:
+            return
         cookie = request.cookie(site.cookie_name(KIND))
-        if principal is None or decision.session_key is None or cookie is None or decision.cookies or decision.replay:
+        if principal is None or decision.session_key is None or cookie is None or decision.cookies:
             return
         entry = site.sessions.get(decision.session_key)
         connection = site.connections.get(principal.connection_id)
