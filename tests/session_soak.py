@@ -33,9 +33,9 @@ from urllib.parse import urlencode
 import httpx
 from sqlalchemy import create_engine, select
 from tests.identity_provider import IdentityProvider, ReceivedRequest, make_signer, read_redirect
+from tests.postgres import running_cluster
 from tests.servers import BINARIES, ROOT, Process, free_port, running
 from tests.soaked_app import make_clock
-from tests.postgres import running_cluster
 
 from sso_middleware.stores import tables
 from sso_middleware.stores.migrate import migrate_database
