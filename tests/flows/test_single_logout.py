@@ -535,6 +535,7 @@ def test_slo_009_a_request_counts_once(world: World, deliver: Deliver) -> None:
     again = deliver(world, shape)
 
     assert (again.status, world.codes) == (403, ["logout_replayed"])
+    assert "Used once" in world.events[0].detail["explanation"]
     assert len(sessions_of(world)) == 1
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from ..connections import Connection
-from ..errors import LoginRefused, MessageRefused, SSOError
+from ..errors import LoginRefused, LogoutRefused, MessageRefused, SSOError
 from ..faults import stack_of
 from ..saml.assertion import Assertion
 from ..saml.explaining.explanation import explain
@@ -30,7 +30,7 @@ log = logging.getLogger("sso_middleware")
 
 def explanation_of(site: Site, error: SSOError) -> str:
     """JSON, or nothing where there is nothing to say."""
-    if not isinstance(error, MessageRefused | LoginRefused):
+    if not isinstance(error, MessageRefused | LoginRefused | LogoutRefused):
         return ""
     try:
         return _dump(None, Circumstances(site.now()), error) if error.explain is None else error.explain(error)

@@ -1,8 +1,9 @@
 """The checks of a sign-in in their order, and for each which refusals are its own and who must act.
 
-Closed: every refusal that a sign-in can end in belongs to exactly one check (tests hold that). The order
-is that of the flow: the gate (`gate_checks`), then whose message it is, signatures, encryption, the rules,
-the person. What passes in one check may only be told from the next on: this order never says "passed" too early.
+Closed: every refusal that a sign-in or a single logout can end in belongs to exactly one check (tests
+hold that). The order is that of the flow: the gate (`gate_checks`), then whose message it is, signatures,
+encryption, the rules, the person. What passes in one check may only be told from the next on: this order
+never says "passed" too early.
 """
 
 from __future__ import annotations
@@ -25,9 +26,13 @@ CHECKS: tuple[Check, ...] = (
         "Our request",
         "an answer to a request that we wait on, or to none",
         f"{_BEGIN_AGAIN} If it happens often: do all machines use one database, and is `login_timeout` long enough?",
-        {Who.PERSON: (errors.LoginRequestUnknown,)},
+        {Who.PERSON: (errors.LoginRequestUnknown, errors.LogoutRequestUnknown)},
         read=readings.read_login_request,
         of_flow=True,
+        closer={
+            errors.LogoutRequestUnknown: "Nothing need be done: the person signed out before that was asked. If it"
+            " happens often: do all machines use one database, and is `login_timeout` long enough?",
+        },
     ),
     Check(
         "connection",
@@ -227,11 +232,15 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "replay",
         "Used once",
-        "an assertion that was not used before",
+        "an assertion, or a logout request, that was not used before",
         f"{_BEGIN_AGAIN} Mostly a reloaded page; from another address, tell the customer's IT.",
-        {Who.PERSON: (errors.AssertionReplayed,)},
+        {Who.PERSON: (errors.AssertionReplayed, errors.LogoutReplayed)},
         of_assertion=True,
         of_flow=True,
+        closer={
+            errors.LogoutReplayed: "Mostly a reloaded page: nothing need be done. From another address, tell the"
+            " customer's IT.",
+        },
     ),
     Check(
         "browser",
