@@ -103,7 +103,7 @@ def sign_everybody_in(workers: Workers) -> dict[str, Browser]:
     }
 
 
-@pytest.mark.parametrize(("way", "whose"), WAYS, ids=lambda value: "-".join(value) or "nobody")
+@pytest.mark.parametrize(("way", "whose"), WAYS, ids=lambda value: "-".join(sorted(value)) or "nobody")
 def test_who_is_revoked_is_out_everywhere_within_the_delay(
     workers: Workers, way: dict[str, Any], whose: set[str]
 ) -> None:

@@ -31,6 +31,7 @@ protect = ["/"]
 public = []                              # such as ["/static", "/healthz"]; wins over protect
 
 # hard_timeout = "8h"                    # idle for longer: signed out
+# soft_timeout = "15m"                   # idle for longer: the identity provider is asked, unseen, who is there
 # absolute_timeout = "7d"                # signed in for longer: signed out
 # local_login_url = "/login"             # the app's own login, for people without a connection
 # trusted_proxies = ["10.0.0.0/8"]       # whose X-Forwarded-For is believed
