@@ -148,10 +148,13 @@ def server_command(server: ServerName, app: str, port: int) -> list[str]:
 
 
 @contextmanager
-def serving(app: str, directory: Path, *, server: ServerName, port: int) -> Iterator[Process]:
-    """Serve an app of the examples (`module:name`). Its sso.toml and its database lie in `directory`."""
+def serving(
+    app: str, directory: Path, *, server: ServerName, port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[Process]:
+    """Serve an app of the examples or of the tests (`module:name`). Its sso.toml and database lie in `directory`."""
     url = f"http://127.0.0.1:{port}"
-    environment = {"PYTHONPATH": str(EXAMPLES), "APP_SECRET_KEY": secrets.token_urlsafe(48)}
+    path = os.pathsep.join((str(EXAMPLES), str(ROOT)))
+    environment = {"PYTHONPATH": path, "APP_SECRET_KEY": secrets.token_urlsafe(48), **(environment or {})}
     command = server_command(server, app, port)
     with running(server, command, url=url, directory=directory, environment=environment) as process:
         process.wait_until_answers()
@@ -172,6 +175,8 @@ class ConnectionSettings:
     idp_initiated: Literal["restart", "accept", "off"] = "restart"
     signed: Literal["either", "assertion", "response", "both"] = "either"
     encryption: Literal["off", "optional", "required"] = "off"
+    durations: Mapping[str, str] = field(default_factory=dict)
+    """Such as {"soft_timeout": "15m"}."""
 
 
 def write_settings(
@@ -197,6 +202,7 @@ def write_settings(
             f"idp_initiated = {json.dumps(connection.idp_initiated)}",
             f"signed = {json.dumps(connection.signed)}",
             f"encryption = {json.dumps(connection.encryption)}",
+            *(f"{name} = {json.dumps(value)}" for name, value in connection.durations.items()),
         ]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "sso.toml"

@@ -39,6 +39,16 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
+def clocked_idp(tmp_path: Path) -> Iterator[Site]:
+    """The dev IdP on the clock that `App.clock` moves, for an app of `tests.browser.clocked`.
+
+    SimpleSAMLphp goes by the true time: a clock that is ahead of it by less than the connection's leeway will do.
+    """
+    with ExitStack() as stack:
+        yield DevIdpSite(tmp_path, free_port(), stack, is_clocked=True)
+
+
+@pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Serve examples until the test ends."""
     with serving_examples(tmp_path) as serve:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 from playwright.sync_api import Page
+from tests.browser.clocked.clock import MovableClock
 from tests.servers import (
     BINARIES,
+    ROOT,
     ConnectionSettings,
     ServerName,
     SimpleSamlPhp,
@@ -25,9 +28,11 @@ from tests.visitor import Visitor
 
 @dataclass(frozen=True)
 class App:
-    """One of the examples, with everything below /report protected."""
+    """One of the examples, or of the apps in `clocked/`, with everything below /report protected."""
 
     url: str
+    clock: MovableClock
+    """Moves the time of the apps in `clocked/`; the examples go by the true one."""
 
     @property
     def report(self) -> str:
@@ -78,7 +83,11 @@ class Serve(Protocol):
 
 @contextmanager
 def serving_examples(directory: Path) -> Iterator[Serve]:
-    """Serve examples with these connections until the block ends; every identity provider learns of them."""
+    """Serve examples with these connections until the block ends; every identity provider learns of them.
+
+    An app of `tests.browser.clocked` goes by the movable clock of this directory.
+    """
+    clock = clock_in(directory)
     with ExitStack() as stack:
 
         def serve(
@@ -94,15 +103,20 @@ def serving_examples(directory: Path) -> Iterator[Serve]:
             )
             for site in {site for site, _ in connections}:
                 site.meet(settings)
-            stack.enter_context(serving(name, settings.parent, server=server, port=port))
+            stack.enter_context(serving(name, settings.parent, server=server, port=port, environment=clock.environment))
             with Visitor() as admin:
                 for site, connection in connections:
                     metadata = admin.get(f"{url}/sso/{connection.id}/metadata")
                     assert metadata.status_code == 200, metadata.text
                     site.trust(f"{connection.id}-{port}", metadata.text)
-            return App(url)
+            return App(url, clock)
 
         yield serve
+
+
+def clock_in(directory: Path) -> MovableClock:
+    """The one clock of everything that is served for one test."""
+    return MovableClock(directory / "clock")
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,8 @@ class DevIdpSite:
     directory: Path
     port: int
     stack: ExitStack = field(repr=False)
+    is_clocked: bool = False
+    """Whether it goes by the directory's movable clock, as the apps in `clocked/` do."""
 
     @property
     def url(self) -> str:
@@ -157,9 +173,13 @@ class DevIdpSite:
         return self.directory / "dev-idp.xml"
 
     def meet(self, settings: Path) -> None:
-        program = str(BINARIES / "sso-middleware")
-        options = [f"--port={self.port}", f"--metadata-file={self.metadata_file}", f"--config={settings}", "--remember"]
-        idp = running("dev-idp", [program, "dev-idp", *options], url=self.url, directory=self.directory)
+        program = [str(BINARIES / "sso-middleware"), "dev-idp", f"--port={self.port}", "--remember"]
+        program += [f"--metadata-file={self.metadata_file}", f"--config={settings}"]
+        environment = {**clock_in(self.directory).environment, "PYTHONPATH": str(ROOT)}
+        if self.is_clocked:
+            program = [sys.executable, "-m", "tests.browser.clocked.dev_idp"]
+            program += [str(self.port), str(self.metadata_file), str(settings)]
+        idp = running("dev-idp", program, url=self.url, directory=self.directory, environment=environment)
         self.stack.enter_context(idp).wait_until_answers("/metadata")
 
     def trust(self, name: str, metadata: str) -> None:
