@@ -36,6 +36,8 @@ PAGES: dict[str, dict[str, Any]] = {
         "button": HOSTILE,
         "button_url": HOSTILE,
     },
+    "renewal_unanswered": {"try_again_url": HOSTILE, "logout_url": HOSTILE},
+    "renewed": {"script": "renewed.js", "continue_url": HOSTILE},
     "sign_in_first": {"login_url": HOSTILE},
     "signed_in": {"code": "x", "reference": "y", "continue_url": HOSTILE},
     "signed_out": {"login_url": HOSTILE, "outcome": None},

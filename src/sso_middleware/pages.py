@@ -1,6 +1,6 @@
 """Our own pages: plain, accessible, no script needed, not frameable, nothing loaded from anywhere.
 
-The one stylesheet and the one script are inline and named by their hash in the policy, so a page
+The stylesheet and a page's one script are inline and named by their hash in the policy, so a page
 needs neither a nonce nor a file.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -31,13 +31,14 @@ class Pages:
         form_target: str | None = None,  # the one foreign URL that a form of this page may post to
         leads_anywhere: bool = False,  # since browsers hold redirects after a form against the page's policy, too
         framed_by: Sequence[str] = (),  # origins in whose frames this page may be: it holds nothing to click on then
+        script: str = "submit.js",  # the one that may run on this page
         **values: object,
     ) -> Reply:
         """A page."""
-        html = self._environment.get_template(f"{template}.html").render(
-            style=self._style, script=self._script, **values
-        )
-        return Reply(status, self._headers(form_target, framed_by, leads_anywhere=leads_anywhere), html.encode())
+        style, script = read_file("style.css"), read_file(script)
+        html = self._environment.get_template(f"{template}.html").render(style=style, script=script, **values)
+        policy = _policy(style, script, form_target, framed_by, leads_anywhere=leads_anywhere)
+        return Reply(status, _headers(policy, is_framed=bool(framed_by)), html.encode())
 
     @cached_property
     def _environment(self) -> Environment:
@@ -51,40 +52,38 @@ class Pages:
             lstrip_blocks=True,
         )
 
-    @cached_property
-    def _style(self) -> str:
-        return _template("style.css")
 
-    @cached_property
-    def _script(self) -> str:
-        return _template("submit.js")
-
-    def _headers(
-        self, form_target: str | None, framed_by: Sequence[str], *, leads_anywhere: bool
-    ) -> tuple[tuple[str, str], ...]:
-        ancestors = " ".join(framed_by) or "'none'"
-        target = "{0.scheme}://{0.netloc}".format(urlsplit(form_target)) if form_target else ""
-        policy = (
-            "default-src 'none'",
-            "img-src data:",  # the empty icon, which spares the host a request for /favicon.ico
-            f"style-src '{_hash(self._style)}'",
-            f"script-src '{_hash(self._script)}'",
-            *([] if leads_anywhere else [f"form-action 'self' {target}".rstrip()]),
-            f"frame-ancestors {ancestors}",
-            "base-uri 'none'",
-        )
-        return (
-            ("Content-Type", "text/html; charset=utf-8"),
-            ("Content-Security-Policy", "; ".join(policy)),
-            ("Cache-Control", "no-store"),
-            *(() if framed_by else (("X-Frame-Options", "DENY"),)),  # which knows no list
-            ("X-Content-Type-Options", "nosniff"),
-            # Not `no-referrer`: with it a browser posts our own forms with `Origin: null`.
-            ("Referrer-Policy", "same-origin"),
-        )
+def _policy(
+    style: str, script: str, form_target: str | None, framed_by: Sequence[str], *, leads_anywhere: bool
+) -> tuple[str, ...]:
+    ancestors = " ".join(framed_by) or "'none'"
+    target = "{0.scheme}://{0.netloc}".format(urlsplit(form_target)) if form_target else ""
+    return (
+        "default-src 'none'",
+        "img-src data:",  # the empty icon, which spares the host a request for /favicon.ico
+        f"style-src '{_hash(style)}'",
+        f"script-src '{_hash(script)}'",
+        *([] if leads_anywhere else [f"form-action 'self' {target}".rstrip()]),
+        f"frame-ancestors {ancestors}",
+        "base-uri 'none'",
+    )
 
 
-def _template(name: str) -> str:
+def _headers(policy: Sequence[str], *, is_framed: bool) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Security-Policy", "; ".join(policy)),
+        ("Cache-Control", "no-store"),
+        *(() if is_framed else (("X-Frame-Options", "DENY"),)),  # which knows no list
+        ("X-Content-Type-Options", "nosniff"),
+        # Not `no-referrer`: with it a browser posts our own forms with `Origin: null`.
+        ("Referrer-Policy", "same-origin"),
+    )
+
+
+@cache
+def read_file(name: str) -> str:
+    """One of `templates/`: a stylesheet or a script."""
     return files("sso_middleware").joinpath("templates", name).read_text(encoding="utf-8").strip()
 
 

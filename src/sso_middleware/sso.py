@@ -16,7 +16,19 @@ from .calling import Call, Clock, system_clock
 from .connections import Connections, our_side, read_connections, slo_url
 from .directory import Directory
 from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
-from .flows import finishing, gate, kept_forms, login, logout, receiving, refusing, renewing, sessions, single_logout
+from .flows import (
+    finishing,
+    gate,
+    kept_forms,
+    login,
+    logout,
+    receiving,
+    refusing,
+    renewing,
+    session_script,
+    sessions,
+    single_logout,
+)
 from .flows.chores import check_chores, chores_of
 from .flows.dated_exceptions import describe_exceptions
 from .flows.identity_headers import IdentityHeaders
@@ -52,10 +64,12 @@ PAGES: dict[str, dict[str, Flow]] = {
     "login": {"GET": login.show_login, "POST": login.find_connection},
     "finish": {"GET": finishing.finish_login, "POST": finishing.accept_unsolicited},
     "renew": {"GET": renewing.show_renew},
+    "renewed": {"GET": session_script.show_renewed},
     "form": {"GET": kept_forms.show_kept_form, "POST": kept_forms.discard_kept_form},
     "logout": {"GET": logout.show_logout, "POST": logout.log_out},
     "signed-out": {"GET": logout.show_signed_out},
     "session": {"GET": logout.show_session},
+    "session.js": {"GET": session_script.show_script},
     "refused": {"GET": refusing.show_refused},
 }
 """Our pages below the prefix, by method; each connection also has `ID/acs`, `ID/slo`, `ID/metadata`, `acs_paths`."""

@@ -29,6 +29,7 @@ from .outcome import Failed, Outcome
 from .paths import read_return_to, this_page
 from .provisioning import provision, read_identity
 from .reporting import about, ask_host, report
+from .session_script import RENEWED
 from .sessions import AT_ONCE, KIND, Found, look_up, renew_session
 from .site import Site
 
@@ -85,9 +86,14 @@ def _challenge(url: str) -> tuple[str, str]:
 async def show_renew(site: Site, request: Request, call: Call) -> Reply:
     """GET renew: renew this browser's session, and come back to `return_to`. `window`: a person asked for it.
 
-    Then the identity provider may show itself: the script's small window can take a password, too.
+    Then the identity provider may show itself: the script's small window can take a password, too. It ends on
+    `renewed`, unless told otherwise.
     """
-    return_to = read_return_to(request.query_value("return_to"))
+    is_window = request.query_value("window") is not None
+    return_to = request.query_value("return_to")
+    if return_to is None and is_window:
+        return_to = f"{site.settings.prefix}/{RENEWED}"
+    return_to = read_return_to(return_to)
     home = bring_home(site, request, "renew", return_to)
     if home is not None:
         return home
@@ -98,7 +104,7 @@ async def show_renew(site: Site, request: Request, call: Call) -> Reply:
     if found is None or found.verdict == "ended":
         return see_other(site.page_url("login", return_to=return_to))
     # By us: another site could have had this browser signed in there as somebody else, to sign this person out.
-    is_asked_for = request.query_value("window") is not None and not is_of_another_site(request)
+    is_asked_for = is_window and not is_of_another_site(request)
     if is_asked_for:
         await count_sign_in(site, request, call)
     elif found.verdict == "live":
