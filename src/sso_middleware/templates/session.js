@@ -9,7 +9,7 @@
   if (home.origin !== location.origin) return;
 
   const TEXT = {
-    warning: "Are you still there? You will be signed out soon.",
+    warning: "Are you still there? If not, you will be signed out.",
     button: "Stay signed in",
     ending: "You will be signed out at {time}. Please finish what you are doing.",
     signedOut: "You were signed out. Sign in again to go on here.",

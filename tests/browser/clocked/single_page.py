@@ -39,7 +39,7 @@ async def site(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallabl
     elif scope["path"] == "/favicon.ico":
         status = 204
     else:
-        given = parse_qsl(query)
+        given = parse_qsl(query, keep_blank_values=True)
         attributes = "".join(f' data-{escape(name)}="{escape(value)}"' for name, value in given if name != "year")
         body = PAGE.format(attributes=attributes, email=escape(_email()), query=escape(query)).encode()
     await send({"type": "http.response.start", "status": status, "headers": headers, "trailers": False})
