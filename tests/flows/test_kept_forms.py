@@ -660,3 +660,17 @@ def test_a_kept_form_under_a_secret_key_that_is_gone(make_world: MakeWorld) -> N
     page = html.unescape(kept.text.split('class="button" href="')[1].split('"')[0]).partition("return_to=")[2]
 
     assert browser.get(page.replace("%3F", "?").replace("%3D", "=")).status == 404
+
+
+def test_where_the_app_lets_people_in_itself(make_world: MakeWorld) -> None:
+    """In mode `domains` a form of nobody is the app's to answer; one that is due for renewal is kept."""
+    world = timed_world(make_world, mode="domains")
+    app = Notes(world)
+    world.sign_in(page="/sso/login?return_to=/notes")
+    world.wait(minutes=12)
+    assert post_form(world.first_browser, BODY).status == 200
+    assert (app.posts, world.codes[-1]) == ([], "form_kept")
+    world.wait(minutes=32)
+
+    assert post_form(world.first_browser, BODY).text == "noted"
+    assert world.codes.count("form_kept") == 1
