@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.postgres import Cluster
 from tests.servers import free_port
 
 from sso_middleware.errors import ConfigurationError, StoreUnavailable
@@ -158,6 +162,7 @@ FORK = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from sso_middleware.errors import AssertionReplayed
 from sso_middleware.stores.database import Database
 from sso_middleware.stores.sql import SqlStore
@@ -314,3 +319,15 @@ def test_a_time_without_a_zone_is_a_mistake_of_ours(store: SqlStore) -> None:
     """It is never taken for UTC in silence."""
     with pytest.raises(Exception, match="a time without a time zone"):
         store.claim_assertion("acme", "_a1", NOW.replace(tzinfo=None))
+
+
+@pytest.mark.server
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux has it")
+def test_a_server_whose_machine_is_gone_is_not_waited_for_for_ever(postgres: Cluster) -> None:
+    """What is sent and never acknowledged ends the connection after ten seconds, not after a quarter of an hour."""
+    engine = make_engine(read_database_url(postgres.url("postgres")))
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        with socket.socket(fileno=os.dup(driver.fileno())) as wire:
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+    engine.dispose()

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
+from tests.postgres import Cluster
 from tests.stores.test_contract import outcomes_of
 
+from sso_middleware.errors import StoreUnavailable
+from sso_middleware.stores import sql_sessions
 from sso_middleware.stores.session_records import Change, KeptForm, SentLogoutRequest, Session, SessionQuery
 from sso_middleware.stores.sql import CHANGE_TOLD_FOR, SqlStore
 
@@ -620,6 +623,28 @@ def test_eight_revokers_at_once_end_each_session_once(store: SqlStore) -> None:
         assert all(isinstance(count, int) for count in ended), ended
         assert sum(count for count in ended if isinstance(count, int)) == 12
         assert store.find_sessions(SessionQuery()) == []
+
+
+@pytest.mark.server
+def test_a_process_that_is_halted_in_the_middle_stops_nobody_for_long(
+    postgres: Cluster, postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine has lost the network, say: PostgreSQL ends its transaction, and the revocation goes on."""
+    monkeypatch.setattr(sql_sessions, "_HELD_SECONDS", 1)
+    postgres.empty_tables(postgres_database)
+    store, held = SqlStore(postgres.url(postgres_database)), HeldStore(postgres.url(postgres_database))
+    add(store, session())
+    with ThreadPoolExecutor(2) as pool:
+        renewing = pool.submit(held.renew_session, "s1", renewed("s2"), NOW)
+        assert held.reached.wait(10)
+        monkeypatch.setattr(sql_sessions, "_HELD_SECONDS", 20)
+        assert store.end_session("s1", NOW)
+        held.goes_on.set()
+        with pytest.raises(StoreUnavailable):
+            renewing.result(20)
+    assert ids_in(store, "s1", "s2") == set()
+    store.close()
+    held.close()
 
 
 def test_housekeeping_and_a_revocation_do_not_wait_for_each_other(store: SqlStore) -> None:

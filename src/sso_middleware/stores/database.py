@@ -24,6 +24,8 @@ BUSY_SECONDS = 10.0
 """How long a writer waits for another one on SQLite."""
 CONNECT_SECONDS = "10"
 """How long we wait for a PostgreSQL server that doesn't answer, unless the URL says otherwise."""
+SILENT_SECONDS = 10
+"""How long a PostgreSQL server that was connected may acknowledge nothing: its machine is gone, say."""
 BEGIN = "sso_begin"
 """The execution option that says how SQLite begins a transaction; empty: not at all."""
 WRITING: dict[str, Any] = {BEGIN: "BEGIN IMMEDIATE"}
@@ -118,6 +120,8 @@ def _postgresql_engine(url: URL, pooled: bool) -> Engine:
     arguments: dict[str, Any] = {"prepare_threshold": None}
     if "connect_timeout" not in url.query:
         arguments["connect_timeout"] = CONNECT_SECONDS
+    if "tcp_user_timeout" not in url.query:  # where the system knows it (Linux); else libpq passes it over
+        arguments["tcp_user_timeout"] = SILENT_SECONDS * 1000
     return create_engine(
         url,
         connect_args=arguments,

@@ -20,6 +20,8 @@ from .database import Database
 from .session_records import Change, Changes, KeptForm, SentLogoutRequest, Session, SessionQuery
 
 _COUNTER = "sessions"
+_HELD_SECONDS = 10
+"""How long a process that is halted in the middle may keep the others from ending sessions, on PostgreSQL."""
 
 
 class SqlSessions:
@@ -201,6 +203,11 @@ class SqlSessions:
         counted = self._insert(counter).values(name=_COUNTER, number=0)
         counted = counted.on_conflict_do_update(index_elements=[counter.c.name], set_={"number": counter.c.number})
         with self._database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                # Of this transaction only: what a session of the server keeps gets lost, or around, behind PgBouncer.
+                patience = f"{_HELD_SECONDS * 1000}"
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {patience}")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {patience}")
             connection.execute(counted)
             yield connection
 
