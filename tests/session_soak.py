@@ -143,7 +143,7 @@ class Person:
                     self.visit(PAGE)
                 self.random.choice(doings)()
             except ReplyLost:
-                self.may_be_out = True if self.signed_in_at is None else self.may_be_out
+                pass  # and the next click begins again
             time.sleep(self.random.uniform(0.02, 0.1))
 
     def click(self) -> None:
@@ -219,6 +219,7 @@ class Person:
     def visit(self, page: str) -> None:
         """Go to a page, wherever that leads: to the identity provider and back."""
         sent_at = self.clock()
+        signs_in = False
         answer = self.get(page)
         for _ in range(MOST_STEPS):
             request = self._question(answer)
@@ -226,20 +227,23 @@ class Person:
                 self._is_in(answer, sent_at)
                 return
             if request is not None:
-                answer = self._sent_to_idp(request, answer)
+                answer = self._sent_to_idp(request, signs_in=signs_in)
             elif answer.status_code == 303:
                 if "/sso/login" in answer.headers["Location"]:
                     self._is_out("a page")
+                    signs_in = True
                 sent_at = self.clock()
                 answer = self.get(answer.headers["Location"])
             elif answer.status_code == 401 and "has not answered" in answer.text:
                 self.faults.count("“try again”")
                 answer = self.get("/sso/renew?window=1&return_to=" + page.replace("?", "%3F"))
             elif answer.status_code == 200 and "You are signed out" in answer.text:
+                signs_in = True
                 answer = self.get("/sso/login?again=1&return_to=" + page.replace("?", "%3F"))
             elif answer.status_code in (200, 400, 403) and "/sso/" in answer.text:
                 # A step of the sign-in was killed, or another tab has finished it: begin again.
                 self.faults.count("steps refused")
+                signs_in = False
                 sent_at = self.clock()
                 answer = self.get(page)
             else:
@@ -250,21 +254,21 @@ class Person:
         location = answer.headers.get("Location", "")
         return read_redirect(location) if location.startswith(self.idp.sso_url) else None
 
-    def _sent_to_idp(self, request: ReceivedRequest, answer: httpx.Response) -> httpx.Response:
-        before = self._session()
-        began_at = self.clock()
-        answer = self._answer(request, self.email)
-        after = self._session()
-        if answer.status_code == 303 and after is not None and after != before:
-            if request.is_passive or self.signed_in_at is not None:
-                self.faults.count("renewals")
-            else:
-                self.faults.count("sign-ins")
+    def _sent_to_idp(self, request: ReceivedRequest, *, signs_in: bool) -> httpx.Response:
+        before, began_at = self._session(), self.clock()
+        try:
+            answer = self._answer(request, self.email)
+        except ReplyLost:
+            if signs_in:  # it may have ended what another tab has just begun
+                self.may_be_out = True
+            raise
+        if answer.status_code == 303 and self._session() not in (None, before):
+            self.faults.count("sign-ins" if signs_in else "renewals")
             with self._lock:
-                if self.signed_in_at is None:
-                    self.signed_in_at = began_at
                 self.seen_at = began_at
-                self.may_be_out = False
+                if signs_in:
+                    self.signed_in_at = began_at
+                    self.may_be_out = False
         return answer
 
     def _answer(self, request: ReceivedRequest, email: str | None) -> httpx.Response:
