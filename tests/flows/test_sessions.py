@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.conftest import MakeWorld
 from tests.identity_provider import IdentityProvider
+from tests.renewing import session_cookie
 from tests.world import World
 
 from sso_middleware.timeouts import Timeouts
@@ -134,6 +135,18 @@ def test_a_cookie_whose_name_only_looks_like_ours_opens_nothing(world: World, bl
     value = world.first_browser.cookies.pop(name)
 
     assert world.first_browser.get("/report", Cookie=f"{blank}{name}={value}").status == 303
+
+
+@pytest.mark.parametrize("before", ["theme=dark ", "theme=dark,", "theme=dark, ", " "])
+def test_a_cookie_within_another_ones_value_opens_nothing(world: World, before: str) -> None:
+    """WEB-002: a sibling host may set it, with a session of its own in it; not even one that passes from memory."""
+    world.sign_in()
+    name, value = session_cookie(world.first_browser)
+    assert [is_in(world) for _ in range(3)] == [True] * 3
+    visitor = world.browser()
+
+    assert visitor.get("/report", Cookie=f"theme=dark; {name}={value}").status == 200
+    assert visitor.get("/report", Cookie=f"{before}{name}={value}").status == (200 if before == " " else 303)
 
 
 def test_a_session_of_another_instance_opens_nothing(make_world: MakeWorld) -> None:

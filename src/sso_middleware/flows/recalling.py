@@ -86,7 +86,8 @@ class Recall:
         start = -1 if cookies is None else cookies.find(mark)
         if start < 0 or cookies is None:
             return None if policy != _OPEN or self._reads_challenges else _NOBODY
-        if (start and cookies[start - 1] != " ") or cookies.find(mark, start + 1) >= 0:
+        # A blank alone is within another cookie's value, which a sibling host may set.
+        if (start and cookies[start - 2 : start] != "; ") or cookies.find(mark, start + 1) >= 0:
             return None
         start += len(mark)
         end = cookies.find(";", start)
