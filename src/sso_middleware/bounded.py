@@ -53,8 +53,9 @@ class Bounded(Generic[K, V]):
         young[key] = value
 
     def pop(self, key: K) -> V | None:
+        young = self._young.pop(key, None)  # first: at any moment another thread may make the young the old
         old = self._old.pop(key, None)
-        return self._young.pop(key, None) or old
+        return young or old
 
     def values(self) -> Iterator[V]:
         """All of them as they are now; one that is held twice comes twice."""
