@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.conftest import MakeWorld
 from tests.identity_provider import IdentityProvider
+from tests.renewing import session_cookie
 from tests.response_shape import SentAttribute
 from tests.world import Answer, Browser, World
 from werkzeug.datastructures import Headers
@@ -21,6 +23,7 @@ from sso_middleware import Reject
 from sso_middleware.hooks import Continue
 from sso_middleware.principal import Principal
 from sso_middleware.stores.session_records import SessionQuery
+from sso_middleware.tokens import hash_token
 
 BETA = IdentityProvider(entity_id="https://idp.beta.example/metadata", sso_url="https://idp.beta.example/sso")
 
@@ -117,6 +120,31 @@ def test_who_is_revoked_is_out_everywhere_within_the_delay(
     out = {name for name, browser in browsers.items() if workers.lets_in(browser) != (True, True)}
     assert out == whose
     assert {name for name in out if workers.lets_in(browsers[name]) != (False, False)} == set()
+
+
+@pytest.mark.parametrize("ends", ["revoked", "signed out"])
+def test_a_session_that_a_crowd_has_pushed_out_of_memory_is_out_at_once(make_world: MakeWorld, ends: str) -> None:
+    """WEB-007: it has passed from memory all along, while the cache behind that has forgotten it for want of room."""
+    world = make_world(remembered_sessions=100, revocation_delay="60s")
+    world.sign_in()
+    browser, (name, _) = world.first_browser, session_cookie(world.first_browser)
+    (ada,) = world.store.find_sessions(SessionQuery())
+    for number in range(150):
+        token = f"token-{number}"
+        world.store.add_session(replace(ada, id=hash_token(token), principal_key=token, email=f"{number}@acme.example"))
+        other = world.browser()
+        other.cookies = {name: world.sso.site.tokens.sign("session", token)}
+        assert other.fetch("/report").status == browser.fetch("/report").status == 200
+
+    if ends == "revoked":
+        assert world.sso.sessions.revoke(person="ada@acme.example") == 1
+    else:
+        page = browser.get("/sso/logout")
+        cookies = dict(browser.cookies)
+        browser.post("/sso/logout", {"csrf_token": page.field("csrf_token")})
+        browser.cookies = cookies
+
+    assert [browser.fetch("/report").status for _ in range(3)] == [401] * 3
 
 
 def test_one_session_is_revoked_by_its_short_id(workers: Workers) -> None:

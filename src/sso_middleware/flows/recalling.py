@@ -61,7 +61,8 @@ class Recall:
         self._mark = f"{site.cookie_name(KIND)}="
         self._policies: Bounded[object, int] = Bounded(_MOST_PATHS)
         self._entries: Bounded[str, Remembered] = Bounded(site.settings.remembered_sessions // 2)
-        """By cookie, to the letter; one that was forgotten since says so itself."""
+        """By cookie, to the letter. Good while the cache has this very entry: only what is there hears of changes."""
+        self._remembered = site.sessions.get
         # In `domains` the host is asked who is signed in there, each time; with `challenge` its answer is read.
         self._asks_host = site.settings.mode == "domains"
         self._reads_challenges = site.settings.challenge
@@ -92,7 +93,7 @@ class Recall:
         start += len(mark)
         end = cookies.find(";", start)
         entry = self._entries.get(cookies[start:] if end < 0 else cookies[start:end])
-        if entry is None or entry.is_forgotten or (query and self._has_kept_form(query)):
+        if entry is None or self._remembered(entry.session.id) is not entry or (query and self._has_kept_form(query)):
             return None
         passes: _Passes | None = entry.memo
         now = self._now()
