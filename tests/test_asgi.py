@@ -389,3 +389,19 @@ def test_the_path_is_the_one_that_the_host_reads(database_url: str) -> None:
     assert server.sent[0]["status"] == 401
     world.close()
     store.close()
+
+
+def test_an_app_whose_exception_is_its_own_cause_fails(asgi: World) -> None:
+    """Python lets one say `raise error from error`: to look for what was behind it must come to an end."""
+
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        error = ValueError("the app's own")
+        other = KeyError("in a circle")
+        error.__cause__, other.__cause__ = other, error
+        raise error
+
+    asgi.sign_in()
+    asgi.wrap(failing)
+
+    with pytest.raises(ValueError, match="the app's own"):
+        asgi.first_browser.get("/report")

@@ -45,9 +45,13 @@ def _version_of(scope: Scope) -> tuple[int, ...]:
 
 def is_of_the_end(error: BaseException | None) -> bool:
     """Whether an app failed of our `SessionEnded`; frameworks turn it into their own."""
-    while error is not None and not isinstance(error, SessionEnded):
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:  # one can be its own cause
+        if isinstance(error, SessionEnded):
+            return True
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
-    return error is not None
+    return False
 
 
 class Watched(ABC):
