@@ -28,7 +28,7 @@
   let since = null; // when that person was last vouched for: another value means "renewed"
   let longest = 0; // the longest time to the limit that was seen, which is about the whole of it
   let limit = 0, due = 0, timer = 0;
-  let asking = null, box = null, dismissed = null, watchUntil = 0, popup = null;
+  let asking = null, askingNext = null, box = null, dismissed = null, watchUntil = 0, popup = null;
   const waiting = new Set(), wanted = new Set(); // refused requests; callers of renew()
 
   const settle = (set, outcome) => { for (const resolve of set) resolve(outcome); set.clear(); };
@@ -42,8 +42,10 @@
     timer = setTimeout(() => { if (!document.hidden) ask(); }, Math.min(delay, LONGEST));
   }
 
+  // What is asked while an answer is under way may be news to it: one more question, for all who asked.
   function ask() {
-    return (asking ??= look().finally(() => { asking = null; }));
+    if (!asking) return (asking = look().finally(() => { asking = null; }));
+    return (askingNext ??= asking.then(() => { askingNext = null; return ask(); }));
   }
 
   // "live", "renew" (by the identity provider), "out", "other" (not the person of this page) or "unknown"
@@ -93,10 +95,11 @@
 
   const askIfDue = () => { if (!document.hidden && (Date.now() >= due || watchUntil)) ask(); };
   document.addEventListener("visibilitychange", askIfDue);
-  window.addEventListener("pageshow", askIfDue);
-  window.addEventListener("focus", async () => {
+  window.addEventListener("pageshow", ({ persisted }) => { if (persisted) ask(); });
+  window.addEventListener("focus", async () => { // back from the window: renewed, or not
     if (!watchUntil) return;
-    await ask(); // back from the window: renewed, or not
+    watchUntil = Math.min(watchUntil, Date.now() + 6 * WATCH);
+    await ask();
     settle(wanted, false);
   });
   // Whoever tells us that something changed only makes us ask.
@@ -125,11 +128,12 @@
     other: ["someoneElse", "reload"],
   };
   const STYLE = `
-    .box { position: fixed; z-index: 2147483647; right: 1rem; bottom: 1rem; left: auto; box-sizing: border-box;
+    .box { position: fixed; z-index: 2147483647; inset-inline-end: 1rem; bottom: 1rem; box-sizing: border-box;
       width: min(24rem, calc(100vw - 2rem)); padding: 1.1rem 1.25rem; font: 16px/1.5 system-ui, sans-serif; text-align: start;
       color: CanvasText; background: Canvas; border: 2px solid; border-radius: .6rem; box-shadow: 0 .4rem 1.5rem #0005; }
-    p { margin: 0 0 .8rem; } button { font: inherit; padding: .4rem 1rem; margin-inline-end: .6rem; cursor: pointer; }
-    .main { font-weight: 600; } :focus-visible { outline: 3px solid; outline-offset: 2px; }`;
+    p { margin: 0; } button { font: inherit; padding: .4rem 1rem; margin: .8rem .6rem 0 0; cursor: pointer; }
+    .main { font-weight: 600; } :focus-visible { outline: 3px solid; outline-offset: 2px; }
+    @media print { .box { display: none; } }`;
 
   function element(kind, word, properties) {
     const made = Object.assign(document.createElement(kind), properties);
@@ -147,7 +151,7 @@
     hide();
     const [sentence, label] = KINDS[kind];
     const last = document.activeElement;
-    // Nobody's focus is taken while they type: a blank would press the button.
+    // Nobody's focus is taken while they type; and a blank or Enter that was meant for the page presses no button.
     const isTyping = last?.isContentEditable || /^(INPUT|TEXTAREA|SELECT|IFRAME)$/.test(last?.tagName);
     const shell = document.createElement("div");
     const root = shell.attachShadow({ mode: "open" });
@@ -158,7 +162,7 @@
     } catch {
       Object.assign(shell.style, { position: "fixed", right: "1rem", bottom: "1rem", zIndex: 2147483647, padding: "1rem", background: "Canvas", border: "2px solid" });
     }
-    const frame = element("div", null, { className: "box" });
+    const frame = element("div", null, { className: "box", tabIndex: -1 });
     frame.setAttribute("role", isTyping ? "alert" : "alertdialog");
     frame.setAttribute("aria-labelledby", "text");
     frame.setAttribute("part", "box");
@@ -176,7 +180,7 @@
     (document.body ?? document.documentElement).append(shell);
     document.addEventListener("keydown", escape);
     box = { kind, shell, last };
-    if (!isTyping) main.focus();
+    if (!isTyping) frame.focus();
   }
 
   function hide() {
@@ -204,13 +208,13 @@
 
   async function renewal(signal) {
     const state = await ask();
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     if (state === "live") return true; // another tab was quicker
     if ((state !== "renew" && state !== "out") || !who || waiting.size >= MOST_WAITING) return false;
     present(state === "out" ? "signedOut" : "warning", true);
     return new Promise((resolve, reject) => {
       waiting.add(resolve);
-      signal?.addEventListener("abort", () => { if (waiting.delete(resolve)) reject(signal.reason); });
+      signal.addEventListener("abort", () => { if (waiting.delete(resolve)) reject(signal.reason); }, { once: true });
     });
   }
 
