@@ -42,7 +42,7 @@ long: $(VENV)/.for-long .venvs/oldest/.installed
 	@PYTHONPATH=.venvs/oldest $(BIN)/python -m pytest -q tests/stores
 	@echo "== the slow tests"
 	@$(BIN)/python -m pytest -q -m slow
-	@echo "== 100,000 generated attacks on sign-in, 25,000 on each way of logout; 10,000 histories of sessions"
+	@echo "== 100,000 generated attacks on sign-in, 25,000 on each way of logout; 5,000 histories of sessions"
 	@SSO_GENERATED=100000 $(BIN)/python -m pytest -q -n 2 tests/generated
 	@echo "== fuzzing, a minute for each target"
 	@$(BIN)/python -m tests.fuzzing
