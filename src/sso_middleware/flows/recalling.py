@@ -28,8 +28,11 @@ from .site import Site
 Path = tuple[str, str | None]
 """Below the mount: decoded, and as sent (None where the server does not tell)."""
 
+Key = tuple[str | bytes | None, ...]
+"""What a path is read from: as it came, with parts of it that no rule reads."""
+
 _MOST_PATHS = 4096
-_LONGEST_PATH = 512
+_LONGEST_KEY = 512
 """Longer ones are not remembered: anybody can make them up."""
 _NOBODY = PassThrough()
 
@@ -59,7 +62,7 @@ class Recall:
         self._is_fresh = site.sessions.is_fresh
         self._connection = site.connections.get
         self._mark = f"{site.cookie_name(KIND)}="
-        self._policies: Bounded[object, int] = Bounded(_MOST_PATHS)
+        self._policies: Bounded[Key, int] = Bounded(_MOST_PATHS)
         self._entries: Bounded[str, Remembered] = Bounded(site.settings.remembered_sessions // 2)
         """By cookie, to the letter. Good while the cache has this very entry: only what is there hears of changes."""
         self._remembered = site.sessions.get
@@ -70,7 +73,7 @@ class Recall:
     def __call__(
         self,
         method: str,
-        key: object,
+        key: Key,
         read_path: Callable[[Any], Path],
         native: object,
         cookies: str | None,
@@ -107,7 +110,7 @@ class Recall:
             return None
         return passes.by_policy[policy]
 
-    def _learn_path(self, key: object, read: Path) -> int | None:
+    def _learn_path(self, key: Key, read: Path) -> int | None:
         path, raw_path = read
         if self._is_ours(path, raw_path):
             return None
@@ -115,7 +118,7 @@ class Recall:
             policy = _OPEN
         else:
             policy = _PROTECTED if keeps_out_of_caches(self._site, path) else _PROTECTED_CACHEABLE
-        if len(path) + len(raw_path or "") <= _LONGEST_PATH:
+        if sum(len(part or "") for part in key) <= _LONGEST_KEY:
             self._policies.put(key, policy)
         return policy
 
