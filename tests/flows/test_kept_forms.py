@@ -674,3 +674,26 @@ def test_where_the_app_lets_people_in_itself(make_world: MakeWorld) -> None:
 
     assert post_form(world.first_browser, BODY).text == "noted"
     assert world.codes.count("form_kept") == 1
+
+
+def test_whoever_holds_an_ended_session_can_not_fill_the_database(make_world: MakeWorld) -> None:
+    """WEB-023: each kept form is an event, and a write of up to a mebibyte; one address is kept so many a minute."""
+    world = make_world(hard_timeout="30m", sign_ins_per_minute=100)
+    world.sign_in()
+    world.wait(minutes=32)
+    attacker = world.browser()
+    attacker.cookies = {name: value for name, value in world.first_browser.cookies.items() if "session" in name}
+
+    for _ in range(40):
+        post_form(attacker, b"title=again")
+
+    assert world.codes.count("form_kept") == 10
+    assert world.codes.count("too_many_attempts") == 1
+    answer = post_form(attacker, b"title=Milk")
+    assert (answer.status, "Sign in" in answer.text) == (401, True)
+    assert "kept" not in answer.text
+
+    # Who shares the address, in a browser that has signed in here before, still finds their form kept.
+    assert "kept" in post_form(world.first_browser, b"title=Milk").text
+    world.wait(minutes=1)
+    assert "kept" in post_form(attacker, b"title=Milk").text

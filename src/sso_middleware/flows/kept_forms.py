@@ -15,7 +15,15 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from ..calling import Call
-from ..errors import BadRequest, BodyTooLarge, CsrfMismatch, InvalidToken, SealedWithUnknownKey, UnsupportedForm
+from ..errors import (
+    BadRequest,
+    BodyTooLarge,
+    CsrfMismatch,
+    InvalidToken,
+    SealedWithUnknownKey,
+    TooManyAttempts,
+    UnsupportedForm,
+)
 from ..hooks import has_refresh_form
 from ..setting_rules import is_below
 from ..stores.records import Session
@@ -24,6 +32,7 @@ from ..tokens import hash_token, new_token
 from ..web import PassThrough, Replay, Reply, Request, see_other
 from .form_bodies import FormBody, is_csrf_name, is_secret_name, read_form_body
 from .forms import csrf_token, read_own_form, refuse_frames
+from .limits import check, count, kept_forms
 from .paths import is_ambiguous, read_own_url, this_page
 from .reporting import ask_host, report
 from .sessions import lineage_of, look_up
@@ -82,8 +91,10 @@ async def _keep(site: Site, request: Request, call: Call, session: Session) -> _
         before = await _kept_before(site, request, call, session)
         if before is not None:
             return before
+        counted = kept_forms(site, request)
+        check(site, counted)
         page, form = await _read(request, call)
-    except BadRequest as reason:
+    except (BadRequest, TooManyAttempts) as reason:
         log.info("a form that met an ended session is not kept: %s", reason)
         return None
     token, now = new_token(), site.now()
@@ -99,6 +110,7 @@ async def _keep(site: Site, request: Request, call: Call, session: Session) -> _
         expires_at=offer.expires_at,
     )
     await call(site.store.add_kept_form, kept, most=MOST_OF_A_PERSON)
+    await count(site, request, call, counted)
     await report(site, request, call, "form_kept", connection_id=session.connection_id, email=session.email)
     return offer
 
