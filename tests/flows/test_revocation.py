@@ -289,6 +289,7 @@ def test_a_changed_attribute_map_asks_the_identity_provider_before_the_next_use(
     browser = workers.sign_in("ada@acme.example")
     new = changed(workers, attributes={"email": "email", "first_name": "first", "last_name": "last", "roles": "groups"})
     new.idp = workers.first.idp
+    new.wait(seconds=3)  # so long after a sign-in nothing is renewed, while workers of old and new settings run
     there = at(new, browser)
 
     assert there.fetch("/report").status == 401
