@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.chromium import Chromium
+from tests.browser.clocked.clock import MovableClock
 from tests.browser.sites import App, Site
 from tests.servers import BINARIES, ConnectionSettings, free_port, running, write_settings
 from tests.visitor import Visitor
@@ -38,7 +39,7 @@ def app(site: Site, tmp_path: Path) -> Iterator[App]:
         stack.enter_context(server).wait_until_answers("/idle?minutes=0")
         with Visitor() as admin:
             site.trust(f"forms-{port}", admin.get(f"{url}/sso/acme/metadata").text)
-        yield App(url)
+        yield App(url, MovableClock(tmp_path / "clock"))  # which this app does not go by
 
 
 def fill_in(page: Page, app: App, site: Site, *, address: str, file: Path | None = None) -> None:
