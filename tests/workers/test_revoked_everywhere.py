@@ -97,7 +97,14 @@ def revoked_at(site: Site) -> float:
         return event.at.timestamp()
 
 
-@pytest.mark.parametrize("way", ["--person", "--connection", "--session"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "--person",
+        pytest.param("--connection", marks=pytest.mark.slow),
+        pytest.param("--session", marks=pytest.mark.slow),
+    ],
+)
 def test_every_worker_refuses_within_the_delay(
     site: Site, way: str, record_property: Callable[[str, object], None]
 ) -> None:
