@@ -617,6 +617,26 @@ def test_an_app_renews_by_a_button_of_its_own(chromium: Chromium, app: App, idp:
     assert session_cookie(chromium, app) != before
 
 
+def test_a_page_that_asks_first_after_the_limit(chromium: Chromium, app: App, idp: Site, page: Page) -> None:
+    """It never saw the session alive, and knows a renewal all the same when there is one."""
+
+    def be_late(route: Route) -> None:
+        app.clock.wait(seconds=70)
+        route.continue_()
+
+    page.route(re.compile("/sso/session$"), be_late, times=1)
+    sign_in(page, app, idp)
+    expect(page.get_by_role("alertdialog")).to_be_visible()
+    page.evaluate(
+        "() => { window.answer = new Promise((tell) => addEventListener('sso:renewed', () => tell([1, '']))); }"
+    )
+
+    wait_until_closed(press(page, "Stay signed in"))
+
+    assert answer(page) == (1, "")
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+
+
 def test_the_session_is_asked_about_only_when_it_is_due(chromium: Chromium, app: App, idp: Site, page: Page) -> None:
     """Once at the start, and once when the time has come: in a hidden tab, when somebody looks at it again."""
     asked: list[str] = []

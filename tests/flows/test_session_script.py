@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from tests.conftest import MakeWorld
+from tests.servers import ROOT
 from tests.world import World
 
 from sso_middleware.pages import read_file
@@ -139,3 +140,22 @@ def test_without_a_window_a_renewal_still_returns_to_the_first_page(make_world: 
     named = world.first_browser.get("/sso/renew?window=1&return_to=/report")
     finish = world.post_response(world.idp.log_in(named.location, "ada@acme.example", now=world.now))
     assert finish.location == f"{world.base_url}/report"
+
+
+def test_the_how_to_names_every_attribute_and_every_sentence() -> None:
+    """What it shows to people is what the script has."""
+    script = read_file("session.js")
+    how_to = (ROOT / "docs/how-to/session-script.md").read_text()
+    texts = dict(re.findall(r'^    (\w+): "(.*)",$', script, re.M))
+
+    def attribute(word: str) -> str:
+        return "data-" + re.sub("([A-Z])", r"-\1", word).lower()
+
+    table = how_to[how_to.index("## Attributes") : how_to.index("In German")]
+    assert set(re.findall(r"`(data-[a-z-]+)`", table)) == {
+        *map(attribute, texts),
+        *map(attribute, re.findall(r"data\.([a-zA-Z]+)", script)),
+        "data-no-fetch",
+    }
+    shown = [sentence.replace("17:30", "{time}") for sentence in re.findall(r"\| \*(.*?)\* \|", how_to)]
+    assert shown == [texts[name] for name in ("warning", "ending", "signedOut", "someoneElse")]

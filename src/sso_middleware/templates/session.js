@@ -65,6 +65,7 @@
     if (state !== "out") {
       const person = JSON.stringify([answer.connection, answer.email, answer.user_id]);
       who ??= person;
+      since ??= answer.authenticated_at;
       if (who !== person) {
         present("other");
         settle(waiting, false);
@@ -77,7 +78,7 @@
     const warnAt = next - Math.min(warnFor, longest / 2);
     const isSoon = state === "live" && warnAt <= 0;
     if (state === "live") {
-      const isRenewed = since !== null && since !== answer.authenticated_at;
+      const isRenewed = since !== answer.authenticated_at;
       since = answer.authenticated_at;
       settle(waiting, true);
       if (isRenewed) { watchUntil = 0; settle(wanted, true); announce(); }
@@ -262,7 +263,7 @@
     window.dispatchEvent(new CustomEvent("sso:renewal-required", { detail: { xhr } }));
     const known = since;
     const state = await ask();
-    if (state === "live" && since === known && since !== before) announce(); // was renewed while it was under way
+    if (state === "live" && since === known && before && since !== before) announce(); // was renewed while it was under way
     if (who && state === "renew") present("warning", true);
     if (who && state === "out") present("signedOut", true);
   }
