@@ -17,6 +17,7 @@ from sso_middleware import current_principal
 if TYPE_CHECKING:
     from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
+POLICY = b"default-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Report</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <script src="/sso/session.js" defer{attributes}></script>
@@ -28,7 +29,7 @@ async def site(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallabl
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
     query = scope["query_string"].decode("latin-1")
-    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", b"default-src 'self'")]
+    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", POLICY)]
     if "coop" in query:
         headers.append((b"cross-origin-opener-policy", b"same-origin"))
     body = b""
