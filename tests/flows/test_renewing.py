@@ -225,6 +225,23 @@ def test_an_alias_is_no_sign_in_of_its_own(world: World, idle: Browser) -> None:
         assert not is_in(with_session(idle, cookie))
 
 
+def test_a_dead_alias_ends_nothing(world: World, idle: Browser) -> None:
+    """Whoever stole an old cookie gains nothing by it: nor can they sign its owner out by signing in beside it."""
+    before = session_cookie(idle)
+    renew(idle)
+    assert is_in(idle)
+    world.wait(seconds=11)
+    thief = world.browser()
+    thief.cookies = dict([before])
+
+    world.sign_in("bob@acme.example", thief)
+
+    assert is_in(thief)
+    assert seen_email(world) == "bob@acme.example"
+    assert is_in(idle)
+    assert seen_email(world) == "ada@acme.example"
+
+
 def seen_email(world: World) -> str:
     principal = world.app.seen[-1].principal
     assert principal is not None

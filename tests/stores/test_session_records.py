@@ -293,6 +293,15 @@ def test_a_new_sign_in_ends_every_id_of_the_session_before(store: SqlStore, by: 
     assert sorted(told(store, before), key=str) == [(None, None, "s1"), (None, None, "s2")]
 
 
+def test_a_new_sign_in_ends_nothing_by_an_old_id_whose_time_is_over(store: SqlStore) -> None:
+    """It may have been stolen, and no longer opens the session either."""
+    add(store, session())
+    store.renew_session("s1", renewed("s2"), NOW)
+    store.confirm_renewal("s2", NOW)
+    store.add_session(session("s9"), replaces="s1")
+    assert ids_in(store, "s2", "s9") == {"s2", "s9"}
+
+
 PEOPLE = (
     session("a1"),
     session("a2", session_index="i2"),

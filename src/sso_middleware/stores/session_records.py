@@ -123,7 +123,7 @@ class SessionStore(Protocol):
     # Sessions
 
     def add_session(self, session: Session, *, replaces: str | None = None) -> None:
-        """Atomic: open the session, and end the one that this browser had before."""
+        """Atomic: open the session, and end the one that this browser had before (by an old id while that is good)."""
         ...
 
     def get_session(self, id: str) -> Session | None:

@@ -37,7 +37,8 @@ class SqlSessions:
                 connection.execute(added)
         else:
             with self._changing() as connection:
-                self._end(connection, _newest_and_aliases(connection, replaces), session.authenticated_at)
+                if _is_good(connection, replaces, session.authenticated_at):
+                    self._end(connection, _newest_and_aliases(connection, replaces), session.authenticated_at)
                 connection.execute(added)
 
     def get_session(self, id: str) -> Session | None:
@@ -231,6 +232,13 @@ def _row(session: Session) -> dict[str, object]:
 def _is_current() -> ColumnElement[bool]:
     """Neither an old id nor timed out."""
     return and_(tables.sessions.c.replaced_by.is_(None), tables.sessions.c.timed_out_at.is_(None))
+
+
+def _is_good(connection: Connection, id: str, now: datetime) -> bool:
+    """Whether this is a session's id, and no old one whose time is over."""
+    table = tables.sessions
+    may = or_(table.c.alias_ends_at.is_(None), table.c.alias_ends_at > now)
+    return connection.execute(select(table.c.id).where(table.c.id == id, may)).first() is not None
 
 
 def _newest(connection: Connection, id: str) -> str:
