@@ -356,8 +356,8 @@ def test_public_paths_pass_without_a_principal(make_world: MakeWorld) -> None:
 
 
 def test_a_form_gets_a_page(world: World, idle: Browser) -> None:
-    """A POST can't be sent away and back: it is told, with a link that renews."""
-    answer = idle.post("/orders", {"item": "lamp"}, Referer=f"{BASE_URL}{PAGE}")
+    """One that can't be kept is not sent away and back: it is told, with a link that renews."""
+    answer = idle.post("/orders", {"item": "lamp", "pin": "1234"}, Referer=f"{BASE_URL}{PAGE}")
 
     assert answer.status == 401
     assert answer.headers["Content-Type"].startswith("text/html")
