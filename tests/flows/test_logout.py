@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from tests.conftest import MakeWorld
 from tests.world import World
 
@@ -79,6 +80,29 @@ def test_signing_out_twice_is_no_fault(world: World) -> None:
 
     assert browser.get("/sso/logout").location == f"{world.base_url}/sso/signed-out"
     assert browser.post("/sso/logout", {}).location == f"{world.base_url}/sso/signed-out"
+
+
+@pytest.mark.parametrize("first", ["a click before", "a timeout"])
+def test_signing_out_of_what_is_over_ends_the_apps_own_session(world: World, first: str) -> None:
+    """Of a double click the browser takes the second answer only: the app's cookie must not outlive that, nor ours."""
+    world.sign_in()
+    fields = {"csrf_token": world.first_browser.get("/sso/logout").field("csrf_token")}
+    cookies = dict(world.first_browser.cookies)
+    if first == "a timeout":
+        world.wait(hours=9)
+    else:
+        world.first_browser.post("/sso/logout", fields)
+        world.first_browser.cookies = cookies
+    world.hooks.ended.clear()
+
+    foreign = world.first_browser.post("/sso/logout", fields, Origin="https://sibling.example")
+    assert (foreign.status, world.hooks.ended) == (403, [])
+    answer = world.first_browser.post("/sso/logout", fields)
+
+    assert answer.location == f"{world.base_url}/sso/signed-out"
+    assert world.hooks.ended == ["/sso/logout"]
+    assert any(line.startswith("host=;") for line in answer.set_cookies)
+    assert not world.first_browser.has_session
 
 
 def test_a_hook_that_fails_does_not_keep_anybody_signed_in(world: World) -> None:

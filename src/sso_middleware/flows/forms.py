@@ -24,11 +24,7 @@ def csrf_token(site: Site, binding: str) -> str:
 
 async def read_own_form(site: Site, request: Request, call: Call, bindings: Iterable[str]) -> dict[str, str]:
     """The fields of a form of ours. Raises CsrfMismatch unless its token is for one of `bindings`."""
-    # A host page with `Referrer-Policy: no-referrer` posts with `Origin: null`; the token tells those.
-    if request.headers.get("Origin", "null") not in ("null", site.settings.origin):
-        raise CsrfMismatch(f"the form came from another origin than {site.settings.origin}")
-    if request.headers.get("Sec-Fetch-Site", "").lower() in _OTHER_SITES:
-        raise CsrfMismatch("the form came from another site")
+    refuse_other_sites(site, request)
     form = read_form(request, await call(request.read_body, _LIMIT))
     try:
         bound_to = site.tokens.verify("csrf", form.get(CSRF_FIELD, ""))
@@ -37,6 +33,15 @@ async def read_own_form(site: Site, request: Request, call: Call, bindings: Iter
     if bound_to not in {hash_token(binding) for binding in bindings}:
         raise CsrfMismatch("the form's token is another browser's")
     return form
+
+
+def refuse_other_sites(site: Site, request: Request) -> None:
+    """Raises CsrfMismatch if a form came from a page of another origin, as far as the browser says."""
+    # A host page with `Referrer-Policy: no-referrer` posts with `Origin: null`; the token tells those.
+    if request.headers.get("Origin", "null") not in ("null", site.settings.origin):
+        raise CsrfMismatch(f"the form came from another origin than {site.settings.origin}")
+    if request.headers.get("Sec-Fetch-Site", "").lower() in _OTHER_SITES:
+        raise CsrfMismatch("the form came from another site")
 
 
 def refuse_frames(request: Request) -> None:

@@ -15,10 +15,10 @@ from ..timeouts import hard_end, soft_end
 from ..tokens import new_token
 from ..web import Cookie, Reply, Request, json_reply, see_other
 from .browsers import is_bound
-from .forms import csrf_token, read_own_form
+from .forms import csrf_token, read_own_form, refuse_other_sites
 from .logout_sending import ask_identity_provider
 from .reporting import ask_host, report
-from .sessions import KIND, Found, lineage_of, look_up, principal_of
+from .sessions import KIND, Found, lineage_of, look_up, principal_of, token_of
 from .site import Site
 
 SIGNED_OUT = "signed-out"
@@ -48,8 +48,7 @@ async def log_out(site: Site, request: Request, call: Call) -> Reply:
     """
     session = await _session_to_end(site, request, call)
     if session is None:
-        # No cookie is deleted: a post from another site comes without it, and would sign somebody out (SLO-014).
-        return see_other(site.page_url("signed-out"))
+        return await _sign_out_again(site, request, call)
     await read_own_form(site, request, call, (lineage_of(session),))
     await call(site.store.end_session, session.id, site.now())
     site.sessions.forget_now(session.id)
@@ -63,6 +62,20 @@ async def log_out(site: Site, request: Request, call: Call) -> Reply:
         email=principal_of(session).email,
     )
     reply = await ask_identity_provider(site, request, call, session) or see_other(site.page_url("signed-out"))
+    return reply.with_headers((*signed_out_headers(site), *(headers or ())))
+
+
+async def _sign_out_again(site: Site, request: Request, call: Call) -> Reply:
+    """Our session is over: it timed out, or the answer to a first click was lost to a second one.
+
+    Without our cookie none is deleted: a post from another site comes without it, and would sign somebody
+    out (SLO-014). With it the host's session ends; of one that is gone no token of a form can be told.
+    """
+    reply = see_other(site.page_url("signed-out"))
+    if token_of(site, request) is None:
+        return reply
+    refuse_other_sites(site, request)
+    headers = await ask_host(call, site.hooks.end_host_session, request)
     return reply.with_headers((*signed_out_headers(site), *(headers or ())))
 
 
