@@ -25,6 +25,7 @@ from tests.world import NAVIGATION, Answer, World
 
 from sso_middleware import Hooks
 from sso_middleware.stores.session_records import SessionQuery
+from sso_middleware.tokens import hash_token
 from sso_middleware.web import Request
 
 BODY = urlencode([("title", "Milk & more"), ("tag", "größer"), ("tag", "日本"), ("empty", "")]).encode()
@@ -146,6 +147,22 @@ def test_two_clicks_send_it_once(hard: World) -> None:
     assert (again.status, is_gone(again)) == (409, True)
     assert len(app.posts) == 1
     assert is_gone(hard.first_browser.get(offer.url))
+
+
+def test_two_clicks_at_once_send_it_once(hard: World) -> None:
+    """Both have found it, and only one takes it: here the other is quicker, while the app is asked for its field."""
+    app = Notes(hard)
+    hard.sign_in()
+    offer = offered(hard)
+    (session,) = (s for s in hard.store.find_sessions(SessionQuery()) if s.timed_out_at is None)
+
+    def other_click(request: Request, fields: Mapping[str, str]) -> None:
+        id = hash_token(offer.field("id"))
+        assert hard.store.take_kept_form(id, session.connection_id, session.principal_key, hard.now)
+
+    hard.hooks.refresh = other_click
+    assert press_send(hard.first_browser, offer).status == 409
+    assert app.posts == []
 
 
 def test_the_apps_own_pages_go_on_from_there(hard: World) -> None:
@@ -440,6 +457,8 @@ def not_kept(world: World, answer: Answer) -> bool:
         {"Content_Type": "multipart/form-data"},
         {"Content_Encoding": "gzip"},
         {"Transfer_Encoding": "chunked"},
+        {"Content_Length": "5"},
+        {"Content_Length": "1" * 30},
     ],
 )
 def test_a_form_that_comes_otherwise_is_not_kept(timed: World, headers: dict[str, str]) -> None:
@@ -449,7 +468,8 @@ def test_a_form_that_comes_otherwise_is_not_kept(timed: World, headers: dict[str
     content_type = headers.get("Content_Type", "application/x-www-form-urlencoded")
     for minutes in (12, 32):
         timed.wait(minutes=minutes)
-        assert not_kept(timed, post_form(timed.first_browser, BODY, content_type=content_type, **changed))
+        body = b"" if "Content_Length" in headers else BODY  # the length is a lie then
+        assert not_kept(timed, post_form(timed.first_browser, body, content_type=content_type, **changed))
 
     assert post_form(timed.first_browser, BODY).status == 401
     assert "form_kept" in timed.codes
@@ -508,6 +528,7 @@ def test_how_much_is_kept(hard: World) -> None:
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x'),
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\r\n--x--'),
         ("multipart/form-data; boundary=x", b'--x\nContent-Disposition: form-data; name="a"\n\n1\n--x--'),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\n\n1\r\n\r\n2\r\n--x--'),
         ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--"),
         ("multipart/form-data; boundary=x", b"--x\r\nA: b\r\n\r\n1\r\n--x--"),
         ("multipart/form-data; boundary=" + "x" * 71, multipart(("a", None, b"1"), boundary="x" * 71)[1]),
@@ -553,7 +574,9 @@ def test_an_address_that_is_not_plain(hard: World, page: str) -> None:
     assert not_kept(hard, post_form(hard.first_browser, BODY, page))
 
 
-@pytest.mark.parametrize("how", ["signed out", "revoked", "revoked after it timed out", "disabled", "forged", "never"])
+@pytest.mark.parametrize(
+    "how", ["signed out", "revoked", "revoked after it timed out", "disabled", "domain", "forged", "never"]
+)
 def test_whose_session_did_not_just_time_out(make_world: MakeWorld, how: str) -> None:
     """Nothing is kept for somebody who was put out, or never was in."""
     world = timed_world(make_world)
@@ -573,6 +596,8 @@ def test_whose_session_did_not_just_time_out(make_world: MakeWorld, how: str) ->
     elif how == "disabled":
         connection = {**world.connection(), "enabled": False}
         world = timed_world(make_world, connections=[connection])
+    elif how == "domain":
+        world = timed_world(make_world, connections=[world.connection(domains=["acme.test"])])
     elif how == "forged":
         browser.cookies = {name: value[:-2] + "xx" for name, value in cookies.items()}
     else:
@@ -644,6 +669,20 @@ def test_what_is_kept_can_not_be_read_in_the_store(hard: World, caplog: pytest.L
         rows = repr(connection.exec_driver_sql("select * from sso_kept_form").all())
     for text in (rows, caplog.text, repr(hard.events)):
         assert "diary" not in text
+
+
+def test_a_kept_form_opens_in_no_others_place(hard: World) -> None:
+    """Whoever can write to the database, and no more, can't have one form sent where another was offered."""
+    hard.sign_in()
+    first = offered(hard)
+    with hard.store._database.writing() as connection:
+        connection.exec_driver_sql("create table copied as select form from sso_kept_form")
+    second = offered(hard, b"title=Bread")
+    assert [hard.first_browser.get(offer.url).status for offer in (first, second)] == [404, 200]  # the first is too old
+    with hard.store._database.writing() as connection:
+        connection.exec_driver_sql("update sso_kept_form set form = (select form from copied)")
+
+    assert hard.first_browser.get(second.url).status == 404
 
 
 def test_a_kept_form_under_a_secret_key_that_is_gone(make_world: MakeWorld) -> None:
