@@ -65,6 +65,7 @@ browsers = st.integers(0, 1)
 workers = st.integers(0, 1)
 kinds = st.sampled_from(["navigation", "navigation", "script", "polling"])
 moments = st.sampled_from([0.3, 0.6, 1.0, 2.9, 3.1, 9.9, 29.0, 31.0, 60.0])
+pauses = st.sampled_from([31.0, 60.0, 100.0])
 breaks = st.sampled_from([300.0, 569.0, 599.0, 600.0, 629.0, 630.0, 631.0])
 nights = st.sampled_from([2900.0, 3569.0, 3599.0, 3600.0, 3629.0, 3630.0, 7200.0])
 answers = st.sampled_from(["same", "another", "no_passive", "never"])
@@ -317,15 +318,30 @@ class Sessions(RuleBasedStateMachine):
             seen["logged out"] += 1
         self._keep(number, browser)
 
+    @rule(number=browsers, worker=workers)
+    def try_again(self, number: int, worker: int) -> None:
+        """By a click on the page that says so, or in the script's small window: not unseen, and never in vain."""
+        browser = self._browser(number, worker)
+        before = self._cookie_of(browser)
+        answer = browser.get("/sso/renew?window=1&return_to=/report%3Fmonth%3D11")
+        told = "out" if answer.location.startswith(f"{BASE_URL}/sso/login") else "renew"
+        chain = self._check(before, worker, told, is_activity=False, may_be_either=True)
+        self._keep(number, browser)
+        if chain is not None and told != "out":
+            request = read_redirect(answer.location)
+            assert not request.is_passive
+            question = Question(chain, chain.cookies[-1], request, self.now)
+            self._answer_to(number, question, worker, worker, False, "same")
+
     # Histories that chance alone would seldom tell
 
-    @rule(number=browsers, clicks=st.tuples(workers, workers, workers), kind=kinds, first=moments, then=breaks)
+    @rule(number=browsers, clicks=st.tuples(workers, workers, workers), kind=kinds, first=pauses, then=breaks)
     def go_on_after_a_while(
         self, number: int, clicks: tuple[int, int, int], kind: str, first: float, then: float
     ) -> None:
         """When somebody was last seen is not written each time, and must be known all the same."""
         number = self._somebody_in(number, clicks[0])
-        self.request(number, clicks[0], "navigation", is_lost=False)
+        self.try_again(number, clicks[0])
         self.wait(first)
         self.request(number, clicks[1], kind, is_lost=False)
         self.wait(then)
@@ -346,12 +362,13 @@ class Sessions(RuleBasedStateMachine):
         self.request(number, worker, "navigation", is_lost=False)
 
     @precondition(lambda self: self._may_end)
-    @rule(number=browsers, worker=workers, other=workers)
-    def oversleep_and_the_clock_is_set_back(self, number: int, worker: int, other: int) -> None:
+    @rule(number=browsers, worker=workers, other=workers, seconds=st.sampled_from([3599.0, 3631.0]))
+    def oversleep_and_the_clock_is_set_back(self, number: int, worker: int, other: int, seconds: float) -> None:
         """What was found to be over stays so."""
         number = self._somebody_in(number, worker)
         self.ends += 1
-        self.wait(3631.0)
+        self.try_again(number, worker)
+        self.wait(seconds)
         self.request(number, worker, "script", is_lost=False)
         self.clock_jumps(-HOUR)
         self.wait(1.0)
