@@ -175,7 +175,19 @@ def test_a_duration_without_a_unit_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("hard_timeout", "15d"), ("absolute_timeout", "91d"), ("login_timeout", "61m"), ("login_timeout", "0m")],
+    [
+        ("hard_timeout", "15d"),
+        ("hard_timeout_mobile", "91d"),
+        ("soft_timeout", "25h"),
+        ("soft_timeout_mobile", "1441m"),
+        ("absolute_timeout", "91d"),
+        ("revocation_delay", "61s"),
+        ("login_timeout", "61m"),
+        ("login_timeout", "0m"),
+        # seconds are for clocks, not for people
+        ("hard_timeout", "90s"),
+        ("soft_timeout", "90s"),
+    ],
 )
 def test_durations_have_bounds(name: str, value: str) -> None:
     """Idle 14 days, absolute 90 days, waiting for an identity provider one hour."""
@@ -510,6 +522,17 @@ def test_an_error_lists_its_problems() -> None:
         ({"connections": [ACME | {"domains": "any"}], "mode": "domains"}, "connections[acme].domains: "),
         ({"connections": [ACME | {"hard_timeout": "8d"}]}, "connections[acme].absolute_timeout: "),
         ({"connections": [ACME | {"absolute_timeout": "7h"}]}, "connections[acme].absolute_timeout: "),
+        ({"soft_timeout": "8h"}, "soft_timeout: must be shorter than hard_timeout"),
+        (
+            {"soft_timeout": "2h", "hard_timeout_mobile": "1h"},
+            "soft_timeout_mobile: must be shorter than",
+        ),
+        ({"hard_timeout_mobile": "8d"}, "absolute_timeout: must not be shorter than hard_timeout_mobile"),
+        (
+            {"connections": [ACME | {"hard_timeout": "10m"}], "soft_timeout": "15m"},
+            "connections[acme].soft_timeout: must be shorter than its hard_timeout",
+        ),
+        ({"connections": [ACME | {"hard_timeout_mobile": "8d"}]}, "connections[acme].absolute_timeout: "),
         ({"connections": [ACME | {"acs_paths": ["/sso/acs"]}]}, "connections[acme].acs_paths: '/sso/acs' lies within"),
         ({"connections": [ACME | {"acs_paths": ["/sso"]}]}, "connections[acme].acs_paths: '/sso' lies within"),
         (
@@ -563,6 +586,8 @@ def test_contradictions_are_refused(values: dict[str, Any], problem: str) -> Non
         {"connections": [ACME | {"hard_timeout": "8d", "absolute_timeout": "9d"}]},
         {"connections": [ACME, GLOBEX], "mode": "domains"},
         {"hard_timeout": "7d"},
+        {"hard_timeout": "14d", "hard_timeout_mobile": "90d", "absolute_timeout": "90d", "soft_timeout": "24h"},
+        {"soft_timeout": "15m", "connections": [ACME | {"hard_timeout": "10m", "soft_timeout": "5m"}]},
     ],
 )
 def test_what_can_be_meant_is_accepted(values: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ let in. What a session allows is the flows' to say.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -124,6 +124,10 @@ class SessionCache:
         """What is remembered of it; whether that may be believed is `is_fresh`'s to say."""
         entry = self._by_id.get(id)
         return None if entry is None or entry.is_forgotten else entry
+
+    def entries(self) -> Iterator[Remembered]:
+        """All that is remembered, for measuring."""
+        return self._by_id.values()
 
     async def find(self, id: str, call: Call) -> Remembered | None:
         """The session of this id, from memory if that may be believed. Raises StoreUnavailable."""
