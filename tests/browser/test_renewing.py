@@ -24,7 +24,8 @@ ANOTHER = "Bob"
 SOFT = {"soft_timeout": "1m", "hard_timeout": "3m", "leeway": "5m"}
 
 
-@pytest.fixture(params=["simplesamlphp", "dev_idp"])
+# Both in `make long`; in `make test` the real one, where there is a choice.
+@pytest.fixture(params=["simplesamlphp", pytest.param("dev_idp", marks=pytest.mark.slow)])
 def either_idp(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """Either identity provider; the dev IdP goes by the same clock as the app."""
     with ExitStack() as stack:
