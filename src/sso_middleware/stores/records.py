@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from ..events import Event
+from .configuration_records import ConfigurationStore
 from .session_records import Device, Session, SessionStore
 
 __all__ = ["Device", "Session"]
@@ -19,9 +20,9 @@ __all__ = ["Device", "Session"]
 KeyPurpose = Literal["signing", "encryption"]
 KeyState = Literal["next", "current", "retired"]
 """Published only; signs, and is published; only decrypts."""
-LoginPurpose = Literal["login", "fresh", "restart", "silent", "renew"]
+LoginPurpose = Literal["login", "fresh", "restart", "silent", "renew", "test"]
 """`fresh`: with ForceAuthn. `restart`: after an unsolicited Response. `silent`: with IsPassive, to renew a session.
-`renew`: likewise, but a person asked for it, so the identity provider may show itself."""
+`renew`: likewise, but a person asked for it, so the identity provider may show itself. `test`: signs nobody in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Count:
     ends_at: datetime
 
 
-class Store(SessionStore, Protocol):
+class Store(SessionStore, ConfigurationStore, Protocol):
     """What the flows need. Raises StoreUnavailable whenever the database can't be read or written."""
 
     # Logins

@@ -102,6 +102,8 @@ class Changes:
     """Of the newest one."""
     changes: tuple[Change, ...]
     is_complete: bool
+    configuration: int = 0
+    """The version of what admins decide: see `configuration_records`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class SessionCache:
         self._delay = delay
         self._by_id: Bounded[str, Remembered] = Bounded(max(1, most // 2))
         self._cursor: int | None = None
+        self.configuration: int | None = None
+        """The version of what admins decide that was seen last; None before the first look."""
         # Since when and until when what is remembered may be believed, by the wall clock and by one that
         # nobody sets: a clock that is put back by a little must not make the delay longer.
         self._read_at = _NEVER
@@ -94,8 +96,9 @@ class SessionCache:
         is_complete = changes.is_complete and self._cursor is not None
         if self._cursor is None or changes.number > self._cursor or not changes.is_complete:
             self._cursor = changes.number
-        if not is_complete:
-            self.forget_all()
+        if not is_complete or self.configuration != changes.configuration:
+            self.forget_all()  # what was said of a session may not be true under what was decided since
+        self.configuration = changes.configuration
         for change in changes.changes:
             self._forget(change)
         if read_at >= self._read_at or self._read_at > self._now():  # else somebody has read later than we

@@ -29,6 +29,7 @@ from .records import (
     SealedKey,
     TakenLogin,
 )
+from .sql_configuration import SqlConfiguration
 from .sql_sessions import SqlSessions
 
 UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
@@ -39,7 +40,7 @@ CHANGE_TOLD_FOR = timedelta(hours=1)
 """A process that hears of nothing for longer forgets every session that it remembers."""
 
 
-class SqlStore(SqlSessions):
+class SqlStore(SqlConfiguration, SqlSessions):
     """Implements `records.Store` on SQLite (one machine) and PostgreSQL (many)."""
 
     def __init__(self, database_url: str) -> None:
@@ -269,6 +270,9 @@ class SqlStore(SqlSessions):
             (tables.notices, tables.notices.c.ends_at <= now),
             (tables.logout_requests, tables.logout_requests.c.expires_at <= now),
             (tables.kept_forms, tables.kept_forms.c.expires_at <= now),
+            (tables.pending_profiles, tables.pending_profiles.c.expires_at <= now),
+            (tables.outbox, tables.outbox.c.expires_at <= now),
+            (tables.recovery_tokens, tables.recovery_tokens.c.expires_at <= now - ENDED_SESSION_KEPT_FOR),
             (tables.changes, tables.changes.c.at <= now - CHANGE_TOLD_FOR),
             (
                 tables.sessions,

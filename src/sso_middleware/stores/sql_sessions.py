@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 from . import tables
 from .database import Database
 from .session_records import Change, Changes, KeptForm, SentLogoutRequest, Session, SessionQuery
+from .sql_configuration import CONFIGURATION_COUNTER
 
 _COUNTER = "sessions"
 _HELD_SECONDS = 10
@@ -133,14 +134,17 @@ class SqlSessions:
     def get_changes(self, after: int | None) -> Changes:
         table, counter = tables.changes, tables.change_counters
         with self._database.reading() as connection:
-            newest = connection.execute(select(counter.c.number).where(counter.c.name == _COUNTER)).scalar() or 0
+            rows = connection.execute(select(counter.c.name, counter.c.number)).all()
+            numbers = {row.name: row.number for row in rows}
+            newest, configuration = numbers.get(_COUNTER, 0), numbers.get(CONFIGURATION_COUNTER, 0)
             if after is None or newest == after:
-                return Changes(newest, (), is_complete=True)
+                return Changes(newest, (), is_complete=True, configuration=configuration)
             wanted = select(table).where(table.c.number > after, table.c.number <= newest).order_by(table.c.number)
             rows = connection.execute(wanted).all()
         changes = tuple(Change(row.number, row.connection_id, row.principal_key, row.session_id) for row in rows)
         # A number that goes back is another database's: one that was restored, say.
-        return Changes(newest, changes, is_complete=newest > after and len(changes) == newest - after)
+        is_complete = newest > after and len(changes) == newest - after
+        return Changes(newest, changes, is_complete, configuration)
 
     # Logout
 

@@ -1,4 +1,5 @@
-"""The tables: one shape for SQLite and PostgreSQL.
+"""The tables: one shape for SQLite and PostgreSQL. Those about what admins decide and about people are
+`people_tables`'.
 
 What is written into them is `sql`'s, how they come to be is `migrations`' (a test holds that both say
 the same). A change here needs a new migration.
@@ -6,58 +7,50 @@ the same). A change here needs a new migration.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     false,
     text,
     true,
 )
 
+from .people_tables import (
+    admins,
+    connections,
+    domains,
+    outbox,
+    pending_profiles,
+    people,
+    person_emails,
+    person_keys,
+    recovery_tokens,
+)
+from .schema import UtcDateTime, metadata
+
+__all__ = [
+    "admins",
+    "connections",
+    "domains",
+    "metadata",
+    "outbox",
+    "pending_profiles",
+    "people",
+    "person_emails",
+    "person_keys",
+    "recovery_tokens",
+]
+
 VERSION_TABLE = "sso_alembic_version"
 """Our own, so that a host's Alembic and ours in one database don't meet."""
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC. SQLite has no time zones: there it is text, which sorts as time does."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a time without a time zone")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    }
-)
 
 login_requests = Table(
     "sso_login_request",
@@ -243,6 +236,7 @@ events = Table(
     Column("email", Text),
     Column("detail", JSON, nullable=False),
     Index(None, "reference"),
+    Index(None, "at"),
 )
 
 leases = Table(
