@@ -6,12 +6,13 @@ app are `settings`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,6 +21,7 @@ from pydantic import (
     field_validator,
 )
 
+from .connection_rules import CONNECTION_RULES
 from .errors import ConfigurationError
 from .idp_source import ByHand, FromFile, FromUrl, Source, recognise
 from .saml.parties import (
@@ -30,12 +32,14 @@ from .saml.parties import (
     Signed,
 )
 from .setting_problems import misspelt, problems_in
-from .setting_rules import CONNECTION_RULES, problems_of
+from .setting_rules import problems_of
+from .setting_tables import FrozenTable
 from .setting_values import (
     AcsPath,
     Certificate,
     ConnectionId,
     Day,
+    DomainName,
     Domains,
     Duration,
     EntityId,
@@ -47,6 +51,7 @@ from .setting_values import (
     Timeout,
     at_most,
 )
+from .stores.configuration_records import ConnectionState, DomainMode
 from .timeout_rules import SessionTimeout
 
 IdpInitiated = Literal["restart", "accept", "off"]
@@ -117,7 +122,18 @@ class ConnectionSettings(Checked):
     """Whose e-mail addresses it may assert; "any" only if it is the single connection."""
     excluded_users: ExcludedUsers = Field(default=(), repr=False)
     """Of its own domains, but signing in by the host's own login. A list, or separated by commas."""
+    domain_modes: Annotated[Mapping[DomainName, DomainMode], AfterValidator(FrozenTable)] = FrozenTable()
+    """`exclusive` (must sign in by SSO: the default), `offer` (may) or `off`, by domain."""
     enabled: bool = True
+    state: ConnectionState = "active"
+    """`draft`: for connection tests only. `testing`: only `test_users` may sign in. `disabled`: as `enabled = false`
+    is."""
+    test_users: ExcludedUsers = Field(default=(), repr=False)
+    """Who may sign in while the state is `testing`. A list, or separated by commas."""
+    enforce_from: Day | None = None
+    """The day (00:00 UTC) from which its exclusive domains must come by SSO; until then they may. None: at once."""
+    admins: ExcludedUsers = Field(default=(), repr=False)
+    """SSO account admins of the organization: who may change its connections, and get recovery access."""
 
     metadata_file: Path | None = None
     metadata: MetadataText | None = Field(default=None, repr=False)
@@ -166,6 +182,13 @@ class ConnectionSettings(Checked):
     name_id_format: Text | None = None
     """What to ask for; None leaves it to the identity provider."""
 
+    is_declared: ClassVar[bool] = True
+    """By the settings of the app."""
+
+    @property
+    def declared_state(self) -> ConnectionState:
+        return self.state if self.enabled else "disabled"
+
     @property
     def source(self) -> Source:
         """How its identity provider is named."""
@@ -176,6 +199,11 @@ class ConnectionSettings(Checked):
         if self.metadata is not None:
             return recognise(self.metadata)
         return ByHand(self.entity_id or "", self.sso_url or "", self.certificates)
+
+    @property
+    def names_identity_provider(self) -> bool:
+        """Whether one is named at all; only at run time may it not be."""
+        return any((self.metadata_url, self.metadata_file, self.metadata, self.entity_id))
 
     @property
     def named_domains(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""The connections that the settings declare, ready to use: metadata read, certificates pinned, URLs made.
+"""Make connections ready to use: metadata read, certificates pinned, URLs made.
 
-Whatever is wrong with any of them is told at start, all at once. Nothing here fetches anything.
+Whatever is wrong with any that the settings declare is told at start, all at once. Nothing here fetches anything.
 """
 
 from __future__ import annotations
@@ -8,127 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from .errors import CertificateUnusable, ConfigurationError, ConnectionNotReady, MetadataUnusable
+from .connection import Connection, Connections, Domain
+from .errors import CertificateUnusable, ConfigurationError, MetadataUnusable
 from .idp_source import ByHand, FromUrl, FromXml
 from .saml.certificates import read_certificate
 from .saml.metadata import describe_identity_provider, read_idp_metadata
-from .saml.parties import (
-    DEV_IDP_PREFIX,
-    Encryption,
-    IdentityProvider,
-    OurSignatureAlgorithm,
-    PinnedKey,
-    ServiceProvider,
-    Trust,
-)
+from .saml.parties import DEV_IDP_PREFIX, IdentityProvider, PinnedKey, ServiceProvider, Trust
 from .setting_rules import own_acs_path
-from .settings import AttributeMap, ConnectionSettings, IdpInitiated, Settings, SingleLogout
+from .settings import ConnectionSettings, Settings
 from .stores.records import Device
 from .timeouts import Timeouts
+
+__all__ = ["Connection", "Connections", "Domain"]
 
 LONGEST_SHA1 = timedelta(days=90)
 """How far ahead `sha1_until` may be: a quarter, to have an identity provider changed."""
 LONGEST_SKIPPED_DESTINATION = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """The trust between one organization's identity provider and us."""
-
-    id: str
-    organization: str
-    domains: frozenset[str] | None
-    """None: any domain (a single, operator-declared connection only)."""
-    excluded_users: frozenset[str] = field(repr=False)
-    enabled: bool
-    service_provider: ServiceProvider
-    encryption: Encryption
-    trusted: Trust | None
-    """None while no good copy of its metadata_url's document is at hand."""
-    idp_initiated: IdpInitiated
-    timeouts: Mapping[Device, Timeouts]
-    single_logout: SingleLogout
-    policy: str
-    """A stamp of how an assertion becomes a principal: sessions of another one are renewed before they are used."""
-    attributes: AttributeMap
-    required_attributes: frozenset[str]
-    name_id_format: str | None
-    signature_algorithm: OurSignatureAlgorithm
-    """What we sign our own messages with."""
-
-    metadata_version: int | None = None
-    """Of the fetched copy that `trusted` is made of; None if none was fetched."""
-    trusted_until: datetime | None = None
-    """When that copy becomes void."""
-
-    @property
-    def trust(self) -> Trust:
-        """Raises ConnectionNotReady while there is nobody to trust yet."""
-        if self.trusted is None:
-            raise ConnectionNotReady(f"connection {self.id!r} has no usable metadata yet: see the metadata commands")
-        return self.trusted
-
-    @property
-    def identity_provider(self) -> IdentityProvider | None:
-        return None if self.trusted is None else self.trusted.identity_provider
-
-    @property
-    def has_single_logout(self) -> bool:
-        """Whether we offer it: `auto`, unless its identity provider is known to have no endpoint for it."""
-        known = self.identity_provider
-        return self.single_logout == "auto" and (known is None or known.slo is not None)
-
-    def has_domain(self, domain: str) -> bool:
-        return self.domains is None or domain in self.domains
-
-
-class Connections:
-    """All connections, found by id, by domain or by issuer."""
-
-    def __init__(self, connections: Iterable[Connection]) -> None:
-        self._by_id = {connection.id: connection for connection in connections}
-
-    def __iter__(self) -> Iterator[Connection]:
-        return iter(self._by_id.values())
-
-    def __len__(self) -> int:
-        return len(self._by_id)
-
-    def with_connection(self, connection: Connection) -> Connections:
-        """The same, with this one in the place of the one that had its id."""
-        return Connections((self._by_id | {connection.id: connection}).values())
-
-    def put(self, connection: Connection) -> None:
-        """In the place of the one that had its id. One step, so another thread sees the old one or this one."""
-        self._by_id[connection.id] = connection
-
-    def get(self, id: str) -> Connection | None:
-        return self._by_id.get(id)
-
-    def of_domain(self, domain: str) -> Connection | None:
-        """The enabled connection that this domain must sign in by."""
-        return next((c for c in self if c.enabled and c.has_domain(domain)), None)
-
-    def of_issuer(self, entity_id: str | None) -> Connection | None:
-        """The enabled connection of this identity provider, if there is exactly one."""
-        found = [c for c in self if c.enabled and c.identity_provider and c.identity_provider.entity_id == entity_id]
-        return found[0] if len(found) == 1 else None
-
-    @property
-    def only(self) -> Connection | None:
-        """The one enabled connection; None if there are several or none."""
-        enabled = [c for c in self if c.enabled]
-        return enabled[0] if len(enabled) == 1 else None
-
-    @property
-    def excluded_users(self) -> frozenset[str]:
-        """Everybody on an exclusion list."""
-        return frozenset().union(*(c.excluded_users for c in self))
 
 
 def read_connections(settings: Settings, now: datetime) -> Connections:
@@ -140,7 +39,7 @@ def read_connections(settings: Settings, now: datetime) -> Connections:
     connections: list[Connection] = []
     for declared in settings.connections:
         try:
-            connections.append(_read_connection(declared, settings, now))
+            connections.append(read_one(declared, settings, now))
         except ConfigurationError as error:
             problems += [f"connection {declared.id!r}: {problem}" for problem in error.problems]
         except (MetadataUnusable, CertificateUnusable) as error:
@@ -148,7 +47,14 @@ def read_connections(settings: Settings, now: datetime) -> Connections:
     problems += _shared_issuers(connections)
     if problems:
         raise ConfigurationError(*problems)
-    return Connections(connections)
+    return Connections(connections, declared_domains(settings))
+
+
+def declared_domains(settings: Settings) -> Iterator[Domain]:
+    """Those that the settings name: on the operator's word, so verified."""
+    for declared in settings.connections:
+        for name in declared.named_domains:
+            yield Domain(name, declared.id, declared.domain_modes.get(name, "exclusive"), is_verified=True)
 
 
 def our_side(settings: Settings, declared: ConnectionSettings | None = None) -> ServiceProvider:
@@ -170,7 +76,8 @@ def slo_url(settings: Settings, connection_id: str | None) -> str:
     return f"{settings.base_url}{settings.prefix}{own}/slo"
 
 
-def _read_connection(declared: ConnectionSettings, settings: Settings, now: datetime) -> Connection:
+def read_one(declared: ConnectionSettings, settings: Settings, now: datetime) -> Connection:
+    """Raises ConfigurationError, MetadataUnusable, CertificateUnusable."""
     identity_provider = _read_identity_provider(declared, now)
     if identity_provider is not None:
         check_identity_provider(identity_provider, settings)
@@ -203,9 +110,9 @@ def build_connection(
     return Connection(
         id=declared.id,
         organization=declared.organization,
-        domains=None if declared.domains == "any" else frozenset(declared.domains),
+        domains=None if declared.domains == "any" else frozenset(_used_domains(declared)),
         excluded_users=frozenset(declared.excluded_users),
-        enabled=declared.enabled,
+        state=declared.declared_state,
         service_provider=our_side(settings, declared),
         encryption=declared.encryption,
         trusted=None if identity_provider is None else _trust_in(identity_provider, declared),
@@ -217,9 +124,18 @@ def build_connection(
         required_attributes=frozenset(declared.required_attributes),
         name_id_format=declared.name_id_format,
         signature_algorithm=declared.signature_algorithm,
+        test_users=frozenset(declared.test_users),
+        enforce_from=start_of(declared.enforce_from),
+        admins=frozenset(declared.admins),
+        is_declared=declared.is_declared,
+        test_stamp=_test_stamp(declared, identity_provider),
         metadata_version=version,
         trusted_until=trusted_until,
     )
+
+
+def _used_domains(declared: ConnectionSettings) -> Iterator[str]:
+    return (name for name in declared.named_domains if declared.domain_modes.get(name) != "off")
 
 
 def read_timeouts(declared: ConnectionSettings, settings: Settings) -> Mapping[Device, Timeouts]:
@@ -241,6 +157,13 @@ def read_timeouts(declared: ConnectionSettings, settings: Settings) -> Mapping[D
 
 def _policy_of(declared: ConnectionSettings) -> str:
     told = json.dumps([declared.attributes.model_dump(), sorted(declared.required_attributes)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _test_stamp(declared: ConnectionSettings, identity_provider: IdentityProvider | None) -> str:
+    """Whose word is believed, and how it is read: whoever passed a test with these can sign in with these."""
+    known = None if identity_provider is None else identity_provider.entity_id
+    told = json.dumps([known, _policy_of(declared), declared.signed, declared.encryption, declared.name_id_format])
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
@@ -291,6 +214,8 @@ def start_of(day: date | None) -> datetime | None:
 
 
 def _read_identity_provider(declared: ConnectionSettings, now: datetime) -> IdentityProvider | None:
+    if not declared.names_identity_provider:
+        return None
     source = declared.source
     if isinstance(source, FromUrl):
         read_signers(declared)

@@ -78,8 +78,8 @@ class MetadataRefresh:
         """Fetch all that is due. One that fails is no other's trouble. Raises StoreUnavailable."""
         started = clock()
         stamps = self.store.get_metadata_stamps()
-        for id, declared in fetched_connections(self.settings).items():
-            if declared.enabled and self._is_due(declared, stamps.get(id), clock()):
+        for id, declared in fetched_connections(self.settings, self.store).items():
+            if declared.declared_state != "disabled" and self._is_due(declared, stamps.get(id), clock()):
                 self.refresh(declared, clock())
             if clock() - started > LONGEST_RUN:
                 break

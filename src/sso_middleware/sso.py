@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from werkzeug.datastructures import Headers
 from .calling import Call, Clock, system_clock
 from .connections import Connections, our_side, read_connections, slo_url
 from .directory import Directory
-from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, UnknownConnection
+from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, StoreUnavailable, UnknownConnection
 from .flows import (
     finishing,
     gate,
@@ -100,12 +101,13 @@ class SSO:
             if not is_below(path, settings.prefix)
         }
         self.identity_headers = IdentityHeaders(settings.strip_headers)
+        remembered = SessionCache(store, now, delay=settings.revocation_delay, most=settings.remembered_sessions)
         self.site = Site(
             settings=settings,
             connections=connections,
-            directory=Directory(settings, connections, store, now),
+            directory=Directory(settings, connections, store, remembered, now),
             store=store,
-            sessions=SessionCache(store, now, delay=settings.revocation_delay, most=settings.remembered_sessions),
+            sessions=remembered,
             sealer=sealer,
             own_keys=own_keys,
             tokens=Tokens(secret_keys, name=settings.name),
@@ -127,7 +129,7 @@ class SSO:
         for words in describe_exceptions(settings, now()):
             log.warning("%s", words)
         if len(connections) == 0:
-            log.warning("no connection is configured: protected paths answer 503 until there is one")
+            log.warning("the settings name no connection: protected paths answer 503 until there is one")
 
     async def decide(self, request: Request, call: Call) -> Decision:
         """Let the host answer (`PassThrough`), or answer ourselves (`Reply`). Never raises."""
@@ -135,6 +137,8 @@ class SSO:
             self._housekeeping.ensure_running()
         try:
             if self._is_ours(request):
+                with suppress(StoreUnavailable):  # a page that needs the store will meet it itself
+                    await self.site.directory.follow(call)
                 return await self._our_page(request, call)
             decision = await gate.guard(self.site, request, call)
             if isinstance(decision, PassThrough) and not request.is_websocket:

@@ -96,7 +96,9 @@ def list_fetched(config: Path | None, as_json: bool) -> None:
     """
     settings = Settings.load(config=config)
     with open_store(settings) as store:
-        found = [(declared, store.get_metadata_copy(id)) for id, declared in fetched_connections(settings).items()]
+        found = [
+            (declared, store.get_metadata_copy(id)) for id, declared in fetched_connections(settings, store).items()
+        ]
     if as_json:
         click.echo(json.dumps([_as_json(declared, copy) for declared, copy in found], ensure_ascii=False, indent=2))
     else:

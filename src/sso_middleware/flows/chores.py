@@ -53,7 +53,7 @@ def tell(site: Site, event: Event) -> None:
 
 
 def _refresh_metadata(site: Site) -> None:
-    if fetched_connections(site.settings):
+    if fetched_connections(site.settings, site.store):
         metadata_refresh(site, make_fetch(guard_of(site.settings))).refresh_due(site.now)
 
 

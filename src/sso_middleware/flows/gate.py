@@ -36,15 +36,16 @@ async def guard(site: Site, request: Request, call: Call) -> Decision:
     if is_preflight(request) and may_preflight(site, request.path, request.raw_path):
         return PassThrough()
     is_protected = access_of(site.settings, request.path, request.raw_path) == "protected"
-    if is_protected and len(site.connections) == 0:
-        raise NotSetUp("no connection is configured")
     try:
+        await site.directory.follow(call)
         is_activity = not (is_polling(site, request) or is_foreign_websocket(site, request))
         found = await look_up(site, request, call, is_activity=is_activity)
     except StoreUnavailable:
         if is_protected:
             raise
         return PassThrough()
+    if is_protected and len(site.connections) == 0:
+        raise NotSetUp("no connection is configured")
     if found is None or found.verdict != "live":
         return await _without_live_session(site, request, call, found) if is_protected else PassThrough()
     if is_foreign_websocket(site, request):

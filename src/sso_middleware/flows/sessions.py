@@ -205,6 +205,7 @@ async def is_still_live(site: Site, session_id: str, call: Call) -> bool:
     then either.
     """
     try:
+        await site.directory.follow(call)
         entry = await site.sessions.find(session_id, call)
         if entry is not None and entry.session.replaced_by is not None:
             entry = await site.sessions.find(entry.session.replaced_by, call)

@@ -1,0 +1,89 @@
+"""The settings of a connection that was created at run time: what is kept of it, read as the settings file is.
+
+Nothing kept is believed unread: what another version wrote, or a person by hand, may be wrong. Such a
+connection is left out and told of; it is never in the way of the others.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from .connection_rules import RUN_TIME_CONNECTION_RULES
+from .connection_settings import ConnectionSettings
+from .errors import ConfigurationError
+from .idp_source import FromUrl
+from .settings import Settings
+from .stores.configuration_records import Configuration, StoredConnection, StoredDomain
+from .timeout_rules import connection_timeouts_are_in_order, timeouts_are_in_order
+
+log = logging.getLogger("sso_middleware")
+
+KEPT_APART = ("id", "organization", "domains", "domain_modes", "enabled", "state", "admins", "metadata_file")
+"""Which settings of a connection are not part of its document: they have records, or a place, of their own."""
+
+
+class RunTimeSettings(ConnectionSettings):
+    """May have no domain, and no identity provider yet."""
+
+    rules = RUN_TIME_CONNECTION_RULES
+    is_declared: ClassVar[bool] = False
+
+
+def read_document(
+    connection: StoredConnection, settings: Settings, domains: Mapping[str, StoredDomain] | None = None
+) -> RunTimeSettings:
+    """Raises ConfigurationError with every problem."""
+    document = dict(connection.settings or {})
+    problems = [f"{name}: is not part of a connection's document" for name in KEPT_APART if name in document]
+    if problems:
+        raise ConfigurationError(*problems)
+    used = {name: domain for name, domain in (domains or {}).items() if domain.verified_at is not None}
+    values: dict[str, Any] = {
+        **document,
+        "id": connection.id,
+        "organization": connection.organization,
+        "domains": list(used),
+        "domain_modes": {name: domain.mode for name, domain in used.items()},
+        "state": connection.state or "draft",
+    }
+    read = RunTimeSettings(**values)
+    _check_fits(read, settings)
+    return read
+
+
+def _check_fits(read: RunTimeSettings, settings: Settings) -> None:
+    """What must not clash with the settings of the app."""
+    if any(read.id == declared.id for declared in settings.connections):
+        raise ConfigurationError("id: the settings declare a connection with this id")
+    if read.acs_paths:
+        raise ConfigurationError("acs_paths: can only be given in the settings: they are paths of the app")
+    url = read.source.url if isinstance(read.source, FromUrl) else ""
+    if url.startswith("http://") and not settings.is_loopback:
+        raise ConfigurationError("metadata_url: must begin with https://")
+    general = {name: getattr(settings, name) for name in inspect.signature(timeouts_are_in_order).parameters}
+    problems = list(connection_timeouts_are_in_order(**general, connections=(read,)))
+    if problems:
+        raise ConfigurationError(*(problem.partition("].")[2] for problem in problems))
+
+
+def read_documents(
+    settings: Settings, configuration: Configuration
+) -> Iterator[tuple[StoredConnection, RunTimeSettings]]:
+    """All that can be read; what can't is told in the log."""
+    owned: dict[str, dict[str, StoredDomain]] = {}
+    declared = {name for connection in settings.connections for name in connection.named_domains}
+    for domain in configuration.domains:
+        if domain.name in declared:
+            log.warning("the domain %s is kept for a connection, and in the settings: those win", domain.name)
+        else:
+            owned.setdefault(domain.connection_id, {})[domain.name] = domain
+    for connection in configuration.connections:
+        if connection.settings is None:
+            continue
+        try:
+            yield connection, read_document(connection, settings, owned.get(connection.id))
+        except ConfigurationError as error:
+            log.error("connection %r, as it is kept, is left out: %s", connection.id, "; ".join(error.problems))
