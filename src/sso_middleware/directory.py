@@ -38,7 +38,8 @@ class Directory:
         self, settings: Settings, declared: Connections, store: Store, sessions: SessionCache, now: Clock
     ) -> None:
         self._settings = settings
-        self._declared = list(declared)
+        self.declared = Connections(declared)
+        """What the settings say, without what admins have decided since."""
         self._store = store
         self._sessions = sessions
         self._now = now
@@ -68,10 +69,10 @@ class Directory:
     def _take_over(self, configuration: Configuration) -> None:
         now = self._now()
         states = {stored.id: stored for stored in configuration.connections}
-        declared_ids = {declared.id for declared in self._declared}
+        declared_ids = {declared.id for declared in self.declared}
         connections = [
             _with_state(self.current.get(declared.id) or declared, declared, states.get(declared.id))
-            for declared in self._declared
+            for declared in self.declared
         ]
         by_url = fetched_connections(self._settings)
         for stored, document in read_documents(self._settings, configuration):

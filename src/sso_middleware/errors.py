@@ -16,6 +16,7 @@ e-mail address or a piece of a message.
     ├── MetadataFetchFailed …       502: nothing usable came from a metadata_url
     ├── KeyChangeRefused            409: a step of our own keys' rollover that can't be taken now
     ├── SessionChoiceRefused        400: which sessions an admin means is not clear
+    ├── ChangeRefused …             409: what an admin wants to change can't be, or may not be by them (403)
     ├── InvalidToken                a signed value that isn't ours, or not for this purpose
     └── Refused                     a request or a message that we don't act on
         ├── BadRequest …            the HTTP request is malformed (400, 405, 413, 415, 421)
@@ -159,6 +160,47 @@ class SessionChoiceRefused(SSOError):
 # Requests and messages that we don't act on
 
 
+class ChangeRefused(SSOError):
+    """A change of the configuration that can't be made as it was asked for; the text says what to do."""
+
+    code = "change_refused"
+    status = 409
+    public_message = "This change can’t be made."
+
+
+class NotAllowed(ChangeRefused):
+    """Who asks is no SSO account admin of the organization, or only the operator may do this (WEB-019)."""
+
+    code = "not_allowed"
+    status = 403
+    public_message = "You may not do this."
+
+
+class DomainNotClaimable(ChangeRefused):
+    """A public suffix, or a mail provider's domain: it belongs to nobody (TEN-008)."""
+
+    code = "domain_not_claimable"
+    status = 400
+
+
+class DomainTaken(ChangeRefused):
+    """The domain belongs to a connection already (TEN-008)."""
+
+    code = "domain_taken"
+
+
+class DomainNotVerified(ChangeRefused):
+    """Whose domain it is was not proved; the text says what DNS was expected to say."""
+
+    code = "domain_not_verified"
+
+
+class LockOutRisked(ChangeRefused):
+    """To make a domain exclusive now could lock its people out; the text says what is missing."""
+
+    code = "lock_out_risked"
+
+
 class Refused(SSOError):
     code = "refused"
     status = 403
@@ -252,6 +294,13 @@ class UnknownConnection(LoginRefused):
 class ConnectionDisabled(LoginRefused):
     code = "connection_disabled"
     public_message = "Single sign-on is switched off for your organization at the moment."
+
+
+class NotATestUser(LoginRefused):
+    """The connection is being tested, and this person is not among those who test it."""
+
+    code = "not_a_test_user"
+    public_message = "Single sign-on for your organization is still being set up. Please sign in as you did before."
 
 
 class ConnectionNotReady(LoginRefused):

@@ -14,6 +14,8 @@ from typing import Any
 from werkzeug.datastructures import Headers
 
 from .calling import Call, Clock, system_clock
+from .configuring import OPERATOR, Actor, Desk
+from .configuring_all import Configuring
 from .connections import Connections, our_side, read_connections, slo_url
 from .directory import Directory
 from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, StoreUnavailable, UnknownConnection
@@ -118,6 +120,8 @@ class SSO:
         self.recall = Recall(self.site, self._may_be_ours)
         """What `decide` would say of an HTTP request, from memory and at once; None: ask it."""
         self.sessions = LiveSessions(self.site)
+        operator = self.acting_as(OPERATOR)
+        self.connections, self.domains, self.admins = operator.connections, operator.domains, operator.admins
         # What is remembered may be half of the delay old when it is asked, so the other half is left to ask in.
         self.liveness_checked_every = min(
             LIVENESS_CHECKED_EVERY, settings.revocation_delay / 2 or LIVENESS_CHECKED_EVERY
@@ -130,6 +134,10 @@ class SSO:
             log.warning("%s", words)
         if len(connections) == 0:
             log.warning("the settings name no connection: protected paths answer 503 until there is one")
+
+    def acting_as(self, actor: Actor) -> Configuring:
+        """The same `connections`, `domains` and `admins` as `sso` has, for an admin of one organization alone."""
+        return Configuring(Desk(self.site, actor))
 
     async def decide(self, request: Request, call: Call) -> Decision:
         """Let the host answer (`PassThrough`), or answer ourselves (`Reply`). Never raises."""

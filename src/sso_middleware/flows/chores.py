@@ -43,7 +43,7 @@ def check_chores(settings: Settings) -> None:
 
 def metadata_refresh(site: Site, fetch: Fetch, store: Store | None = None) -> MetadataRefresh:
     """What fetches for this app. `store` is the site's, if that is a plain one."""
-    return MetadataRefresh(site.settings, site.connections, store or site.store, fetch, partial(tell, site))
+    return MetadataRefresh(site.settings, site.directory.declared, store or site.store, fetch, partial(tell, site))
 
 
 def tell(site: Site, event: Event) -> None:
@@ -62,7 +62,7 @@ def _warn_of_certificates(site: Site) -> None:
     # Once an hour, whichever process it is: to read every certificate of a thousand connections takes a second.
     if not site.store.claim_notice(f"certificates looked at {now:%Y-%m-%d %H}", now + timedelta(hours=2)):
         return
-    connections = read_current(site.settings, site.connections, site.store, now)
+    connections = read_current(site.settings, site.directory.declared, site.store, now)
     enabled = [connection for connection in connections if connection.enabled]
     warn_of_certificates(enabled, _own_certificates(site), site.store, partial(tell, site), now)
 

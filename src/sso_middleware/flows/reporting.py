@@ -103,11 +103,19 @@ def _summary_of(untold: Untold, now: datetime) -> Event:
     )
 
 
-async def record(site: Site, call: Call, event: Event, level: int, explanation: str = "") -> None:
+async def record(
+    site: Site,
+    call: Call,
+    event: Event,
+    level: int,
+    explanation: str = "",
+    unlogged: Mapping[str, str] | None = None,  # more of its detail, such as addresses
+) -> None:
     """Log it, keep it, tell the host. Nothing that fails here stops whoever calls."""
     log.log(level, "%r", event)
-    if explanation:
-        event = replace(event, detail={**event.detail, EXPLANATION: explanation})
+    more = {**(unlogged or {}), **({EXPLANATION: explanation} if explanation else {})}
+    if more:
+        event = replace(event, detail={**event.detail, **more})
     try:
         await call(site.store.add_event, event)
     except Exception as error:  # a refusal stays one, whatever a store raises
