@@ -16,6 +16,7 @@ from .configuring import NOT_FOUND, Desk, do
 from .connection import Connection, Connections, Domain
 from .connections import read_one
 from .errors import CertificateUnusable, ChangeRefused, ConfigurationError, MetadataUnusable
+from .flows.connection_test import TEST_LINK
 from .lock_out import check_no_lock_out
 from .next_step import next_step
 from .run_time_settings import KEPT_APART, RunTimeSettings, read_document
@@ -23,7 +24,6 @@ from .setting_values import is_connection_id
 from .stores.configuration_records import Configuration, ConnectionState, StoredConnection, StoredDomain
 from .way_back import WayBack, ways_back
 
-TEST_LINK = "connection test"
 TEST_LINK_LASTS = timedelta(hours=24)
 OPERATOR_ONLY = ("sp_entity_id", "sha1_until", "skip_destination_until", "may_grant")
 """What an organization's admin can't loosen for themselves."""

@@ -296,6 +296,14 @@ class ConnectionDisabled(LoginRefused):
     public_message = "Single sign-on is switched off for your organization at the moment."
 
 
+class TestLinkUnknown(LoginRefused):
+    """The link of a connection test is not ours, has expired, or is for a connection that is gone."""
+
+    __test__ = False  # for pytest, which takes anything called so for a test
+    code = "test_link_unknown"
+    public_message = "This test link can’t be used any more. Ask for a new one."
+
+
 class NotATestUser(LoginRefused):
     """The connection is being tested, and this person is not among those who test it."""
 

@@ -20,6 +20,7 @@ from .connections import Connections, our_side, read_connections, slo_url
 from .directory import Directory
 from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, StoreUnavailable, UnknownConnection
 from .flows import (
+    connection_test,
     finishing,
     gate,
     kept_forms,
@@ -74,6 +75,7 @@ PAGES: dict[str, dict[str, Flow]] = {
     "session": {"GET": logout.show_session},
     "session.js": {"GET": session_script.show_script},
     "refused": {"GET": refusing.show_refused},
+    "test": {"GET": connection_test.begin_test},
 }
 """Our pages below the prefix, by method; each connection also has `ID/acs`, `ID/slo`, `ID/metadata`, `acs_paths`."""
 

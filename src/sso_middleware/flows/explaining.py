@@ -16,7 +16,7 @@ from ..connections import Connection
 from ..errors import LoginRefused, LogoutRefused, MessageRefused, SSOError
 from ..faults import stack_of
 from ..saml.assertion import Assertion
-from ..saml.explaining.explanation import explain
+from ..saml.explaining.explanation import Explanation, explain
 from ..saml.explaining.glimpse import Glimpse, glimpse_at, glimpse_of
 from ..saml.explaining.readings import Circumstances
 from ..saml.explaining.stored import dump_explanation
@@ -66,6 +66,10 @@ class Received:
             raise
 
     def _explain(self, site: Site, error: SSOError) -> str:
+        return dump_explanation(self.explanation(site, error))
+
+    def explanation(self, site: Site, error: SSOError | None) -> Explanation:
+        """Every check; `error` is what it was refused with."""
         connection = self.connection
         us = None if connection is None else replace(connection.service_provider, acs_url=self.acs_url)
         circumstances = Circumstances(
@@ -75,7 +79,7 @@ class Received:
             expected=expected_of(self.login_request),
             is_request_known=self.is_request_known,
         )
-        return _dump(glimpse_at(self.value), circumstances, error)
+        return explain(glimpse_at(self.value), circumstances, error=error, is_live=True)
 
 
 @contextmanager

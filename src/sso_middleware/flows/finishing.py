@@ -21,11 +21,12 @@ from ..saml.assertion import Assertion
 from ..stores.records import PendingLogin
 from ..web import Cookie, Reply, Request, see_other
 from .browsers import is_bound, known_cookie
+from .connection_test import show_report
 from .explaining import explained_by
 from .forms import csrf_token, read_own_form, refuse_frames
 from .login import leave
 from .logout import SIGNED_OUT
-from .outcome import Failed, Handle, SignedIn, handle_of, open_outcome
+from .outcome import Failed, Handle, SignedIn, Tested, handle_of, open_outcome
 from .provisioning import provision, read_identity
 from .renewing import finish_renewal
 from .reporting import about, report
@@ -48,8 +49,11 @@ async def finish_login(site: Site, request: Request, call: Call) -> Reply:
         login_request = taken.login_request
         return_to = login_request.return_to if login_request else "/"
         with about(connection.id, return_to=return_to):
+            answer = open_outcome(site, taken.pending.outcome)
+            if isinstance(answer, Tested):
+                reply = await show_report(site, request, call, connection, answer)
+                return reply.with_cookies(handle.no_cookie(site))
             if login_request is not None and login_request.session_id is not None:
-                answer = open_outcome(site, taken.pending.outcome)
                 reply = await finish_renewal(site, request, call, connection, login_request, answer)
                 return reply.with_cookies(handle.no_cookie(site))
             outcome = _signed_in(site, taken.pending)
@@ -80,9 +84,14 @@ async def _find_pending(site: Site, request: Request, call: Call) -> tuple[Handl
     if pending is None:
         raise PendingLoginUnknown("the pending login was taken or has expired")
     connection = site.connections.get(pending.connection_id)
-    if connection is None or not connection.enabled:
+    may_be_used = connection is not None and (connection.enabled or _is_test(site, pending))
+    if connection is None or not may_be_used:
         raise ConnectionDisabled(f"connection {pending.connection_id!r} is disabled or gone")
     return handle, pending, connection
+
+
+def _is_test(site: Site, pending: PendingLogin) -> bool:
+    return isinstance(open_outcome(site, pending.outcome), Tested)
 
 
 async def _binding_of(site: Site, request: Request, call: Call, pending: PendingLogin) -> str | None:
@@ -134,6 +143,8 @@ def _signed_in(site: Site, pending: PendingLogin) -> SignedIn:
     if isinstance(outcome, Failed):
         with explained_by(site, outcome):
             raise IdentityProviderFailure(f"the identity provider's status is {outcome.status}")
+    if isinstance(outcome, Tested):
+        raise PendingLoginUnknown("what a connection test found signs nobody in")
     return outcome
 
 

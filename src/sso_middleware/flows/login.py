@@ -126,13 +126,13 @@ async def leave(
     return page.with_cookies(*browser.cookies)
 
 
-def bring_home(site: Site, request: Request, page: str, return_to: str) -> Reply | None:
+def bring_home(site: Site, request: Request, page: str, return_to: str, **more: str) -> Reply | None:
     """To the host name of `base_url`, where our cookies are; once, since a proxy may hide the name from us."""
     if site.is_at_home(request):
         return None
     if request.query_value("home") is None:
         asked = {name: value for name in ("connection", "window") if (value := request.query_value(name))}
-        return see_other(site.page_url(page, return_to=return_to, home="1", **asked))
+        return see_other(site.page_url(page, return_to=return_to, home="1", **asked, **more))
     log.warning("a request came home under the name %r: does a proxy rewrite Host? See trusted_proxies", request.host)
     return None
 

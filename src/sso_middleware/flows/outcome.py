@@ -35,15 +35,29 @@ class Failed:
     """The identity provider's own words, printable and short: for the admin only."""
 
 
-Outcome = SignedIn | Failed
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What came of a connection test, to be shown to who made it; `code` is of the refusal, if it was one."""
+
+    assertion: Assertion | None = field(repr=False)
+    findings: tuple[dict[str, object], ...] = field(repr=False)
+    """Of every check, as `saml.explaining.stored.as_record` says it."""
+    code: str | None = None
+    why: str | None = None
+
+
+Outcome = SignedIn | Failed | Tested
 
 
 def seal_outcome(site: Site, outcome: Outcome) -> bytes:
+    record: dict[str, object]
     if isinstance(outcome, Failed):
         record = {"failed": outcome.status, "message": outcome.message}
+    elif isinstance(outcome, Tested):
+        assertion = None if outcome.assertion is None else _to_text(outcome.assertion)
+        record = {"tested": assertion, "findings": outcome.findings, "code": outcome.code, "why": outcome.why}
     else:
-        assertion = base64.b64encode(dump_assertion(outcome.assertion)).decode()
-        record = {"assertion": assertion, "return_to": outcome.return_to}
+        record = {"assertion": _to_text(outcome.assertion), "return_to": outcome.return_to}
     return site.sealer.seal(json.dumps(record).encode(), _PURPOSE)
 
 
@@ -51,7 +65,18 @@ def open_outcome(site: Site, sealed: bytes) -> Outcome:
     record = json.loads(site.sealer.open(sealed, _PURPOSE))
     if "failed" in record:
         return Failed(record["failed"], record.get("message", ""))
-    return SignedIn(load_assertion(base64.b64decode(record["assertion"])), record["return_to"])
+    if "tested" in record:
+        assertion = None if record["tested"] is None else _from_text(record["tested"])
+        return Tested(assertion, tuple(record["findings"]), record["code"], record["why"])
+    return SignedIn(_from_text(record["assertion"]), record["return_to"])
+
+
+def _to_text(assertion: Assertion) -> str:
+    return base64.b64encode(dump_assertion(assertion)).decode()
+
+
+def _from_text(text: str) -> Assertion:
+    return load_assertion(base64.b64decode(text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from ..errors import (
     BadRequest,
     ConnectionDisabled,
     ConnectionMismatch,
+    LoginRefused,
     LoginRequestUnknown,
+    MessageRefused,
     SignatureInvalid,
     SSOError,
     UnknownConnection,
@@ -32,6 +34,7 @@ from ..saml.parties import Expected, ServiceProvider, Trust
 from ..saml.response import check_failure, verify_response
 from ..stores.records import LoginRequest, PendingLogin
 from ..web import Reply, Request, read_form, see_other
+from .connection_test import is_test, tested, tested_in_vain
 from .dated_exceptions import tell_of_use, verify_strictly_first
 from .explaining import Received, expected_of
 from .forms import refuse_frames
@@ -104,17 +107,43 @@ async def _receive(
 ) -> Reply:
     await site.directory.look(call)
     received = Received(form["SAMLResponse"], site.app_url(request.path), site.connections.get(connection_id or ""))
+    try:
+        return await _receive_as(site, request, call, received, connection_id, form.get("RelayState"))
+    except (MessageRefused, LoginRefused) as error:
+        await _find_request(site, call, received)
+        outcome = await tested_in_vain(site, request, call, received, error)
+        if outcome is None or received.connection is None:
+            raise
+        return await _wait_for_finish(site, call, received.connection, received.login_request, outcome)
+
+
+async def _find_request(site: Site, call: Call, received: Received) -> None:
+    """Of a message that was refused before anybody looked: which request of ours it seems to answer."""
+    id = seems_to_answer(received.value)
+    if received.login_request is not None or id is None:
+        return
+    login_request = await call(site.store.get_login_request, id, site.now())
+    if login_request is not None and received.connection in (None, site.connections.get(login_request.connection_id)):
+        received.login_request = login_request
+        received.connection = site.connections.get(login_request.connection_id)
+
+
+async def _receive_as(
+    site: Site, request: Request, call: Call, received: Received, connection_id: str | None, relay_state: str | None
+) -> Reply:
     with received.explained(site):
-        message = read_message(form["SAMLResponse"])
+        message = read_message(received.value)
         received.is_request_known = True
         received.login_request = login_request = await _login_request_of(site, call, message.envelope)
         received.connection = connection = _connection_of(site, connection_id, login_request, message.envelope)
         with about(connection.id):
             try:
-                outcome = await _verify(site, request, call, message, connection, login_request, form.get("RelayState"))
+                outcome = await _verify(site, request, call, message, connection, login_request, relay_state)
             except SignatureInvalid as error:
                 await look_again_soon(site, call, connection, error)
                 raise
+            if is_test(login_request):
+                outcome = tested(site, received, outcome)
             return await _wait_for_finish(site, call, connection, login_request, outcome)
 
 
@@ -200,7 +229,7 @@ def _connection_of(
         connection = site.connections.of_issuer(envelope.issuer)
     if connection is None:
         raise UnknownConnection("no connection has this address or issuer")
-    if not connection.enabled:
+    if not connection.enabled and not is_test(login_request):
         raise ConnectionDisabled(f"connection {connection.id!r} is disabled")
     if login_request is not None and login_request.connection_id != connection.id:
         raise ConnectionMismatch(

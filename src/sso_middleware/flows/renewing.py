@@ -25,7 +25,7 @@ from .kept_forms import keep_form
 from .kinds import PROBLEM, is_of_another_site, is_polling, is_unasked_for, kind_of, page_of_script
 from .login import bring_home, count_sign_in, leave
 from .logout import signed_out_marker, signed_out_page
-from .outcome import Failed, Outcome
+from .outcome import Failed, SignedIn
 from .paths import read_return_to, this_page
 from .provisioning import provision, read_identity
 from .reporting import about, ask_host, report
@@ -149,7 +149,12 @@ def _unanswered_page(site: Site, return_to: str) -> Reply:
 
 
 async def finish_renewal(
-    site: Site, request: Request, call: Call, connection: Connection, login_request: LoginRequest, outcome: Outcome
+    site: Site,
+    request: Request,
+    call: Call,
+    connection: Connection,
+    login_request: LoginRequest,
+    outcome: SignedIn | Failed,
 ) -> Reply:
     """Take up the answer to a request that was to renew a session: it ends no other one, and opens no new one."""
     return_to = login_request.return_to

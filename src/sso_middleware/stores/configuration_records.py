@@ -90,6 +90,10 @@ class ConfigurationStore(Protocol):
         """Atomic: in place of the one of version `replaces`. False, and nothing changed, if that is not there."""
         ...
 
+    def record_test(self, id: str, organization: str, stamp: str, now: datetime) -> None:
+        """Atomic: a test of what this stamp stands for passed. One that the settings declare gets a row for it."""
+        ...
+
     def delete_connection(self, id: str) -> bool:
         """Atomic, with its domains and their challenges. Whether there was one."""
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
@@ -54,6 +55,15 @@ class SqlConfiguration:
         put = update(table).where(table.c.id == connection.id, table.c.version == replaces)
         with self._configuring() as transaction:
             return transaction.execute(put.values(asdict(connection)).returning(table.c.id)).first() is not None
+
+    def record_test(self, id: str, organization: str, stamp: str, now: datetime) -> None:
+        table = tables.connections
+        passed = {"test_passed_at": now, "test_stamp": stamp}
+        made = StoredConnection(id, organization, None, None, 1, now, now)
+        row = self._insert(table).values(asdict(made) | passed)
+        passed_again = {**passed, "version": table.c.version + 1}
+        with self._configuring() as transaction:
+            transaction.execute(row.on_conflict_do_update(index_elements=[table.c.id], set_=passed_again))
 
     def delete_connection(self, id: str) -> bool:
         table = tables.connections

@@ -41,7 +41,12 @@ CHECKS: tuple[Check, ...] = (
         "Compare the address with `sso-middleware metadata ID`; each connection has its own at the identity provider.",
         {
             Who.IDP: (errors.UnknownConnection, errors.ConnectionMismatch),
-            Who.HOST: (errors.ConnectionDisabled, errors.ConnectionNotReady, errors.NotSetUp),
+            Who.HOST: (
+                errors.ConnectionDisabled,
+                errors.ConnectionNotReady,
+                errors.NotSetUp,
+                errors.TestLinkUnknown,
+            ),
         },
         of_flow=True,
         closer={

@@ -1,0 +1,145 @@
+"""A connection test shows everything, and lets nothing follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.conftest import MakeWorld
+from tests.world import Answer, Browser, World
+
+from sso_middleware.errors import ChangeRefused
+
+
+def draft(world: World) -> str:
+    """A connection of run time that nobody has switched on; the link of its test."""
+    world.sso.connections.create("globex", organization="Globex", metadata=world.idp.metadata)
+    world.sso.domains.add("globex.example", connection="globex", verified=True)
+    world.wait(seconds=1)
+    return world.sso.connections.test_link("globex")
+
+
+def take_test(world: World, link: str, email: str = "hank@globex.example", **changes: Any) -> tuple[Browser, Answer]:
+    browser = world.browser()
+    url = browser.get(link).location
+    connection = world.sso.site.connections.get("globex")
+    assert connection is not None
+    form = world.idp.log_in(url, email, now=world.now, **changes)
+    answer = browser.post(connection.service_provider.acs_url, form, cross_site=True)
+    return browser, browser.get(answer.location) if answer.status == 303 else answer
+
+
+def test_a_test_shows_the_person_and_signs_nobody_in(world: World) -> None:
+    """Of a draft: attributes, identity, each check; no session, no hook, and it is remembered."""
+    browser, report = take_test(world, draft(world))
+
+    assert report.status == 200
+    assert "passed" in report.text
+    assert "hank@globex.example" in report.text
+    assert "not used" in report.text or "first name" in report.text
+    assert not browser.has_session
+    assert world.hooks.identities == []
+    assert browser.get("/report").status == 303
+    assert world.sso.connections.show("globex").test_passed_at == world.now
+    tested = next(event for event in world.events if event.code == "connection_tested")
+    assert tested.detail["result"] == "passed"
+    assert "hank" not in repr(tested)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"audience": "https://other.example"}, "audience_mismatch"),
+        ({"sign_assertion": False}, "signature_missing"),
+        ({"email": "eve@acme.example"}, "email_outside_domains"),
+    ],
+)
+def test_a_test_that_fails_says_who_must_change_what(world: World, changes: dict[str, Any], code: str) -> None:
+    """To the browser that began it, with the code that everybody would get; nothing passed."""
+    link = draft(world)
+    email = changes.get("email", "hank@globex.example")
+    changes = {name: value for name, value in changes.items() if name != "email"}
+    _, report = take_test(world, link, email, **changes)
+
+    assert report.status == 200
+    assert code in report.text
+    assert "Who must act" in report.text
+    assert world.sso.connections.show("globex").test_passed_at is None
+
+
+def test_a_test_is_for_the_browser_that_began_it(world: World) -> None:
+    """What the identity provider says of a tester is not shown to somebody else, and is no way in."""
+    link = draft(world)
+    began, other = world.browser(), world.browser()
+    url = began.get(link).location
+    connection = world.sso.site.connections.get("globex")
+    assert connection is not None
+    form = world.idp.log_in(url, "hank@globex.example", now=world.now)
+    other.get("/sso/login")
+
+    answer = other.post(connection.service_provider.acs_url, form, cross_site=True)
+    refused = other.get(answer.location)
+
+    assert refused.status == 403
+    assert "hank" not in refused.text
+    assert world.codes[-1] == "browser_mismatch"
+
+
+@pytest.mark.parametrize("what", ["forged", "expired", "of another purpose", "of one that is gone"])
+def test_a_link_that_is_not_good_leads_nowhere(world: World, what: str) -> None:
+    """It takes our signature, its day, and a connection."""
+    link = draft(world)
+    if what == "forged":
+        link = link[:-4] + "AAAA"
+    elif what == "expired":
+        world.wait(hours=25)
+    elif what == "of another purpose":
+        link = world.sso.site.page_url("test", token=world.sso.site.tokens.sign("session", '["globex", 9999999999]'))
+    else:
+        world.sso.connections.delete("globex")
+    answer = world.browser().get(link)
+
+    assert answer.status == 403
+    assert world.codes[-1] == "test_link_unknown"
+
+
+def test_a_draft_is_good_for_tests_only(world: World) -> None:
+    """Its people can't sign in, and an unsolicited Response opens nothing."""
+    draft(world)
+
+    assert world.browser().get("/sso/login?connection=globex").status == 403
+    assert world.codes == ["connection_created", "domain_added", "connection_disabled"]
+
+
+def test_a_changed_connection_is_to_be_tested_again(world: World) -> None:
+    """What passed was passed with what it said then."""
+    take_test(world, draft(world))
+    world.sso.connections.update("globex", {"attributes": {"email": "mail"}})
+
+    assert world.sso.connections.show("globex").test_passed_at is None
+
+    world.sso.connections.update("globex", {"attributes": None})
+    assert world.sso.connections.show("globex").test_passed_at is not None
+
+
+def test_without_an_identity_provider_there_is_nothing_to_test(world: World) -> None:
+    """And it can't be activated either."""
+    world.sso.connections.create("globex", organization="Globex")
+
+    with pytest.raises(ChangeRefused, match="no usable metadata"):
+        world.sso.connections.test_link("globex")
+    with pytest.raises(ChangeRefused, match="no usable metadata"):
+        world.sso.connections.set_state("globex", "active")
+
+
+def test_a_declared_connection_is_tested_too(make_world: MakeWorld) -> None:
+    """A draft in the settings: the test is remembered beside them."""
+    world = make_world()
+    world = make_world(connections=[world.connection(state="draft")])
+    browser = world.browser()
+    url = browser.get(world.sso.connections.test_link("acme")).location
+    form = world.idp.log_in(url, "ada@acme.example", now=world.now)
+    answer = browser.post(world.acs_url, form, cross_site=True)
+
+    assert "passed" in browser.get(answer.location).text
+    assert world.sso.connections.show("acme").test_passed_at == world.now
