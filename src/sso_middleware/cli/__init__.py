@@ -11,9 +11,12 @@ from typing import Any
 import click
 
 from ..errors import SSOError
+from .admins import admins
 from .checking import check
+from .connections import connections
 from .demo import demo
 from .dev_idp import dev_idp
+from .domains import domains
 from .explain import explain_file
 from .keys import keys
 from .metadata import metadata
@@ -39,5 +42,9 @@ def main() -> None:
     """Single sign-on for any WSGI or ASGI app."""
 
 
-for _command in (init, check, metadata, migrate, housekeeping, events, explain_file, keys, sessions, dev_idp, demo):
+_COMMANDS = (
+    *(init, check, connections, domains, admins, metadata, migrate, housekeeping, events, explain_file, keys, sessions),
+    *(dev_idp, demo),
+)
+for _command in _COMMANDS:
     main.add_command(_command)
