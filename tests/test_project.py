@@ -37,7 +37,7 @@ CATALOGUE = PACKAGE / "errors.py"  # grows by a row for each error, and by nothi
 
 # What an import may name besides declared dependencies: typeshed's own module exists for type checkers only,
 # and pydantic and httpx2 (the extra `metadata`) pin the exact release of their cores.
-NOT_DECLARED = {"_typeshed", "httpcore2", "pydantic_core", "sso_middleware"}
+NOT_DECLARED = {"_typeshed", "dns", "httpcore2", "pydantic_core", "sso_middleware"}
 
 
 def tracked_files() -> list[Path]:

@@ -14,7 +14,10 @@ from .loading import config_option, json_option
 
 @click.group()
 def admins() -> None:
-    """SSO account admins: who may change an organization's connections, and get recovery access to them."""
+    """Who may change an organization's connections.
+
+    SSO account admins also get recovery access to them.
+    """
 
 
 connection_option = click.option("--connection", required=True, metavar="ID", help="Of whose organization.")

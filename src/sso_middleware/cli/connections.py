@@ -34,7 +34,7 @@ metadata_file_option = click.option(
 
 @click.group()
 def connections() -> None:
-    """The trust in each organization's identity provider, at run time."""
+    """Make, change, test and switch connections."""
 
 
 @connections.command(name="list")

@@ -16,7 +16,7 @@ from .loading import config_option, json_option
 
 @click.group()
 def domains() -> None:
-    """E-mail domains: whose they are, and whether their people must come by single sign-on."""
+    """E-mail domains: whose, and who must use SSO."""
 
 
 @domains.command(name="list")

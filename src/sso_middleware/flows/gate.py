@@ -110,7 +110,7 @@ def host_may_keep(site: Site, host_user: HostUser) -> bool:
         return site.settings.mode == "domains" and "@" not in host_user.email
     if email.address in site.connections.excluded_users:
         return True
-    return site.settings.mode == "domains" and site.connections.of_domain(email.domain) is None
+    return site.settings.mode == "domains" and site.connections.exclusive_to(email.domain, site.now()) is None
 
 
 def pass_with(site: Site, session: Session, path: str, *, is_protected: bool) -> PassThrough:

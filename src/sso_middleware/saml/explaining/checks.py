@@ -283,7 +283,7 @@ CHECKS: tuple[Check, ...] = (
         "that the app lets the person in",
         "The app's own code decided so; its reason is in the event.",
         {
-            Who.HOST: (errors.ProvisioningRejected,),
+            Who.HOST: (errors.ProvisioningRejected, errors.NotATestUser),
             Who.PERSON: (errors.HostSessionOfAnother,),
         },
         of_flow=True,
