@@ -130,6 +130,8 @@ class Settings(Checked):
     challenge: bool = False
     """A view's own 401 with `WWW-Authenticate: SSO` starts the login."""
 
+    event_retention: Annotated[Timeout, at_most("3650d")] = timedelta(days=365)
+    """How long events are kept."""
     background: bool = True
     """Housekeeping in a thread; False: `sso-middleware housekeeping`, from cron."""
     threads: Annotated[int, Field(ge=1, le=64)] = 8

@@ -17,10 +17,11 @@ from .connections import connections
 from .demo import demo
 from .dev_idp import dev_idp
 from .domains import domains
+from .events import events
 from .explain import explain_file
 from .keys import keys
 from .metadata import metadata
-from .records import events, housekeeping, migrate
+from .records import housekeeping, migrate
 from .sessions import sessions
 from .starting import init
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from ..calling import call_blocking, run
 from ..certificate_expiry import warn_of_certificates
+from ..connection import Connection
 from ..directory import fetched_connections, read_current
 from ..events import Event
 from ..housekeeping import Chore
@@ -22,6 +23,8 @@ from .dated_exceptions import tell_of_open_exceptions
 from .reporting import record
 from .site import Site
 
+_BATCHES = 200
+"""Of events, in one run."""
 _TROUBLE = {
     "metadata_fetch_failed",
     "metadata_held",
@@ -32,7 +35,12 @@ _TROUBLE = {
 
 
 def chores_of(site: Site) -> Sequence[Chore]:
-    return (partial(_refresh_metadata, site), partial(_warn_of_certificates, site), partial(_tell_of_exceptions, site))
+    return (
+        partial(_refresh_metadata, site),
+        partial(_warn_of_certificates, site),
+        partial(_tell_of_exceptions, site),
+        partial(_forget_events, site),
+    )
 
 
 def check_chores(settings: Settings) -> None:
@@ -64,15 +72,22 @@ def _warn_of_certificates(site: Site) -> None:
         return
     connections = read_current(site.settings, site.directory.declared, site.store, now)
     enabled = [connection for connection in connections if connection.enabled]
-    warn_of_certificates(enabled, _own_certificates(site), site.store, partial(tell, site), now)
+    warn_of_certificates(enabled, _own_certificates(site, enabled), site.store, partial(tell, site), now)
 
 
 def _tell_of_exceptions(site: Site) -> None:
     tell_of_open_exceptions(site.settings, site.store, partial(tell, site), site.now())
 
 
-def _own_certificates(site: Site) -> Iterator[str]:
-    enabled = [connection for connection in site.connections if connection.enabled]
+def _forget_events(site: Site) -> None:
+    """Those that are older than `event_retention`, some at a time."""
+    before = site.now() - site.settings.event_retention
+    for _ in range(_BATCHES):
+        if not site.store.delete_events(before):
+            break
+
+
+def _own_certificates(site: Site, enabled: Sequence[Connection]) -> Iterator[str]:
     if enabled:  # else there may be no key yet, and none is made for this
         yield from site.own_keys.published("signing", site.now())
     if any(connection.encryption != "off" for connection in enabled):

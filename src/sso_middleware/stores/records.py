@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
-from ..events import Event
 from .configuration_records import ConfigurationStore
+from .event_records import EventStore
 from .session_records import Device, Session, SessionStore
 
 __all__ = ["Device", "Session"]
@@ -120,7 +120,7 @@ class Count:
     ends_at: datetime
 
 
-class Store(SessionStore, ConfigurationStore, Protocol):
+class Store(SessionStore, ConfigurationStore, EventStore, Protocol):
     """What the flows need. Raises StoreUnavailable whenever the database can't be read or written."""
 
     # Logins
@@ -225,12 +225,6 @@ class Store(SessionStore, ConfigurationStore, Protocol):
 
     def claim_notice(self, name: str, until: datetime) -> bool:
         """Atomic: whether this was not told yet. It is told then, and remembered at least until `until`."""
-        ...
-
-    def add_event(self, event: Event) -> None: ...
-
-    def get_events(self, *, limit: int = 100, reference: str | None = None) -> Sequence[Event]:
-        """Newest first."""
         ...
 
     # Housekeeping

@@ -15,7 +15,6 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Table, case, delet
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import AssertionReplayed, BrowserMismatch, KeyChangeRefused, LoginRequestUnknown, PendingLoginUnknown
-from ..events import Event
 from . import tables
 from .database import Database, is_sqlite
 from .records import (
@@ -30,6 +29,7 @@ from .records import (
     TakenLogin,
 )
 from .sql_configuration import SqlConfiguration
+from .sql_events import SqlEvents, storable
 from .sql_sessions import SqlSessions
 
 UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
@@ -40,7 +40,7 @@ CHANGE_TOLD_FOR = timedelta(hours=1)
 """A process that hears of nothing for longer forgets every session that it remembers."""
 
 
-class SqlStore(SqlConfiguration, SqlSessions):
+class SqlStore(SqlConfiguration, SqlEvents, SqlSessions):
     """Implements `records.Store` on SQLite (one machine) and PostgreSQL (many)."""
 
     def __init__(self, database_url: str) -> None:
@@ -182,7 +182,7 @@ class SqlStore(SqlConfiguration, SqlSessions):
 
     def put_metadata_copy(self, copy: MetadataCopy, *, replaces: int | None) -> bool:
         table = tables.metadata_copies
-        row = asdict(copy) | {"problem": _storable(copy.problem), "held_reason": _storable(copy.held_reason)}
+        row = asdict(copy) | {"problem": storable(copy.problem), "held_reason": storable(copy.held_reason)}
         put: Any
         if replaces is None:
             put = self._insert(table).values(row).on_conflict_do_nothing()
@@ -222,29 +222,6 @@ class SqlStore(SqlConfiguration, SqlSessions):
         notice = self._insert(table).values(name=name, ends_at=until).on_conflict_do_nothing()
         with self._database.writing() as connection:
             return connection.execute(notice.returning(table.c.name)).first() is not None
-
-    def add_event(self, event: Event) -> None:
-        self._add(
-            tables.events,
-            {
-                "code": event.code,
-                "at": event.at,
-                "connection_id": _storable(event.connection_id),
-                "reference": _storable(event.reference),
-                "client": _storable(event.client),
-                "email": _storable(event.email),
-                "detail": {_storable(name): _storable(value) for name, value in event.detail.items()},
-            },
-        )
-
-    def get_events(self, *, limit: int = 100, reference: str | None = None) -> Sequence[Event]:
-        table = tables.events
-        wanted = select(*(column for column in table.c if column is not table.c.id))
-        if reference is not None:
-            wanted = wanted.where(table.c.reference == reference)
-        with self._database.reading() as connection:
-            rows = connection.execute(wanted.order_by(table.c.id.desc()).limit(limit)).mappings()
-            return [Event(**row) for row in rows]
 
     # Housekeeping
 
@@ -337,11 +314,3 @@ def _delete_some(connection: Connection, table: Table, condition: ColumnElement[
     # What somebody else has locked waits for the next time, so that nobody waits for us who holds what we wait for.
     some = select(*table.primary_key).where(condition).limit(batch).with_for_update(skip_locked=True)
     return connection.execute(delete(table).where(key.in_(some))).rowcount
-
-
-def _storable(text: str | None) -> str | None:
-    # An event can quote what anybody sent. PostgreSQL holds no NUL, and neither holds half a surrogate
-    # pair: such a text must not be able to keep its own refusal out of the audit trail.
-    if text is None:
-        return None
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
