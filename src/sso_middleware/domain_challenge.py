@@ -53,19 +53,24 @@ def verified_by_dns(domain: StoredDomain, resolve: Resolve, now: datetime) -> St
     return replace(domain, verified_at=now, verified_by="dns", challenge=None, challenge_expires_at=None)
 
 
-def make_resolve() -> Resolve:
-    """By the resolver of this machine. Raises ConfigurationError if the extra is not installed."""
+def make_resolve(servers: Sequence[tuple[str, int]] = ()) -> Resolve:
+    """By these name servers (address, port), else this machine's. Raises ConfigurationError without the extra."""
     try:
         import dns.exception  # noqa: PLC0415 - needs the extra `dns`
+        import dns.nameserver  # noqa: PLC0415
         import dns.resolver  # noqa: PLC0415
     except ImportError:
         raise ConfigurationError(
             "to verify a domain by DNS needs a package that is not installed: pip install 'sso-middleware[dns]'"
         ) from None
 
+    resolver = dns.resolver.Resolver(configure=not servers)
+    if servers:
+        resolver.nameservers = [dns.nameserver.Do53Nameserver(address, port) for address, port in servers]
+
     def resolve(name: str) -> Sequence[str]:
         try:
-            answer = dns.resolver.resolve(name, "TXT", lifetime=_SECONDS, search=False)
+            answer = resolver.resolve(f"{name}.", "TXT", lifetime=_SECONDS, search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return ()
         except dns.exception.DNSException as error:
