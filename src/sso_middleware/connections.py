@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from .errors import CertificateUnusable, ConfigurationError, ConnectionNotReady, MetadataUnusable
 from .idp_source import ByHand, FromUrl, FromXml
+from .profiles import ProfilePolicy
 from .saml.certificates import read_certificate
 from .saml.metadata import describe_identity_provider, read_idp_metadata
 from .saml.parties import (
@@ -57,6 +58,7 @@ class Connection:
     """A stamp of how an assertion becomes a principal: sessions of another one are renewed before they are used."""
     attributes: AttributeMap
     required_attributes: frozenset[str]
+    profile: ProfilePolicy
     name_id_format: str | None
     signature_algorithm: OurSignatureAlgorithm
     """What we sign our own messages with."""
@@ -215,6 +217,7 @@ def build_connection(
         policy=_policy_of(declared),
         attributes=declared.attributes,
         required_attributes=frozenset(declared.required_attributes),
+        profile=declared.profile,
         name_id_format=declared.name_id_format,
         signature_algorithm=declared.signature_algorithm,
         metadata_version=version,
@@ -240,7 +243,15 @@ def read_timeouts(declared: ConnectionSettings, settings: Settings) -> Mapping[D
 
 
 def _policy_of(declared: ConnectionSettings) -> str:
-    told = json.dumps([declared.attributes.model_dump(), sorted(declared.required_attributes)], sort_keys=True)
+    told = json.dumps(
+        [
+            declared.attributes.model_dump(exclude={"preset"}),  # by what it means, not by how it is written
+            sorted(declared.required_attributes),
+            declared.country_format,
+            dict(declared.profile.departments.by_department),
+        ],
+        sort_keys=True,
+    )
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
