@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ def read_departments_csv(content: bytes | str, teams: Iterable[Team] = ()) -> di
     The first line names the columns, in any order: department, team; others are left alone. With commas,
     semicolons or tabs. `teams`: those that there are; none given: any id will do.
     """
-    text = decode_csv(content) if isinstance(content, bytes) else content
+    text = decode_csv(content) if isinstance(content, bytes) else content.removeprefix("\ufeff")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     known = {team.id for team in teams}
     try:
@@ -137,13 +138,13 @@ class _Row:
 
 
 def _delimiter(text: str) -> str:
-    header = text.partition("\n")[0]
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
     return max(_DELIMITERS, key=header.count)
 
 
 def _columns(header: list[str]) -> tuple[int, int, int]:
     """Where the two are, and how many there are."""
-    names = [name.strip().lower().removeprefix("\ufeff") for name in header]
+    names = [name.strip().lower() for name in header]
     missing = [f'line 1: has no column "{column}"' for column in COLUMNS if column not in names]
     twice = [f'line 1: has two columns "{column}"' for column in COLUMNS if names.count(column) > 1]
     if missing or twice:
