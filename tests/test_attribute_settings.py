@@ -213,6 +213,17 @@ def test_a_file_is_found_beside_the_settings(tmp_path: Path) -> None:
     assert declared.profile.team_of("SALES") == "team-12"
 
 
+def test_a_file_that_was_read_is_read_again_the_same(tmp_path: Path) -> None:
+    """Its text takes the place of its path, whatever its lines end with."""
+    (tmp_path / "d.csv").write_bytes(b"department,team\rSales,team-12")
+    declared = connect(departments_file=tmp_path / "d.csv")
+
+    again = connect(departments_file=declared.departments_file)
+
+    assert again == declared
+    assert again.profile.team_of("sales") == "team-12"
+
+
 def test_who_is_asked() -> None:
     """`ask_…`: who has none; `force_…`: everybody; by default nobody."""
     nobody = connect().profile

@@ -149,7 +149,7 @@ def test_what_is_two_countries_is_none(text: str) -> None:
             "German",
             "n/a",
         ),
-        *("?", "'", "the", "x" * 10_000, "Germany, France", "DE;FR", "\x00DE"),
+        *("?", "'", "the", "x" * 10_000, "Germany, France", "DE;FR", "\x00DE", "Germany" + "." * 100),
     ],
 )
 def test_what_is_no_country_is_none(text: str) -> None:

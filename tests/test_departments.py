@@ -100,6 +100,18 @@ def test_every_mistake_is_told_at_once_by_line() -> None:
     )
 
 
+def test_a_row_that_lacks_something_contradicts_nothing() -> None:
+    """What it lacks is told, once; the contradiction of the others is told as well."""
+    rows = "Legal,\nLegal,legal\n,emea\n,apac\nLEGAL,emea\n"
+
+    assert problems(HEAD + rows, TEAMS) == (
+        "line 2: the team is empty",
+        "line 4: the department is empty",
+        "line 5: the department is empty",
+        "line 6: 'LEGAL' has another team than in line 3",
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [

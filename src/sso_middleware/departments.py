@@ -176,8 +176,10 @@ def _problems_of(row: _Row, known: Collection[str]) -> Iterator[str]:
 def _contradictions(rows: Iterable[_Row]) -> Iterator[str]:
     first: dict[str, _Row] = {}
     for row in rows:
+        if not (row.department and row.team):
+            continue  # told already, and no table's
         other = first.setdefault(fold(row.department), row)
-        if row.department and row.team and other.team and other.team != row.team:
+        if other.team != row.team:
             yield f"line {row.line}: {row.department!r} has another team than in line {other.line}"
 
 
