@@ -26,7 +26,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|farm|home/[a-z]+|Users/[a-z]+)/[a
 REGISTRY = re.compile(r"(?:index-ur[l])|https?://[a-z0-9.-]*(?:pypi|pythonhosted|npmjs|registry)[a-z0-9.-]*/", re.I)
 
 # What takes long to import, and is not needed before somebody signs in, if ever.
-LATE = ("saml2", "alembic", "jinja2", "requests")
+LATE = ("saml2", "alembic", "jinja2", "pycountry", "requests")
 
 # `saml/` works on bytes in memory. These would let it start a process or leave a file behind.
 PROCESS_MODULES = {"subprocess", "tempfile", "multiprocessing", "pty", "shutil", "ctypes", "socket", "urllib.request"}

@@ -882,7 +882,7 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
     settings = Settings.load(environ={}, config=tmp_path / "sso.toml")
     assert settings.database_url == f"sqlite:///{tmp_path}/data/sso.db"
     assert settings.connections[0].metadata_file == tmp_path / "acme.xml"
-    assert settings.connections[0].attributes.email == "mail"
+    assert settings.connections[0].attributes.email.name == "mail"
     assert settings.signing_key is not None
     assert settings.signing_certificate == "-----BEGIN CERTIFICATE-----"
     assert [key.get_secret_value() for key in settings.older_encryption_keys] == ["-----BEGIN PRIVATE KEY-----"] * 2

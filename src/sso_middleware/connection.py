@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from .errors import ConnectionNotReady
+from .profiles import ProfilePolicy
 from .saml.parties import (
     Encryption,
     IdentityProvider,
@@ -58,6 +59,7 @@ class Connection:
     """A stamp of how an assertion becomes a principal: sessions of another one are renewed before they are used."""
     attributes: AttributeMap
     required_attributes: frozenset[str]
+    profile: ProfilePolicy
     name_id_format: str | None
     signature_algorithm: OurSignatureAlgorithm
     """What we sign our own messages with."""

@@ -286,5 +286,6 @@ _ELSEWHERE = {
     "admins": "are added one by one: `sso-middleware admins add`",
     "state": "is set by `sso-middleware connections activate`, `testing` or `disable`",
     "enabled": "is a state: `sso-middleware connections disable`",
+    "departments_file": "is read by the command line: `sso-middleware connections departments`",
     "metadata_file": "is read by the command line: give the text itself as metadata",
 }

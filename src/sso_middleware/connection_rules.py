@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from .idp_source import ByHand, FromUrl, recognise
 
 if TYPE_CHECKING:
-    from .connection_settings import AttributeMap
+    from .attribute_settings import AttributeMap
 
 Problems = Iterator[str]
 

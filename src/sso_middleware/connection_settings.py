@@ -21,9 +21,15 @@ from pydantic import (
     field_validator,
 )
 
+from .attribute_settings import AttributeMap
 from .connection_rules import CONNECTION_RULES
+from .countries import CountryFormat
+from .departments import Departments, Team, folded, read_departments_csv
 from .errors import ConfigurationError
 from .idp_source import ByHand, FromFile, FromUrl, Source, recognise
+from .profile_rules import PROFILE_RULES
+from .profile_values import CsvText, DepartmentPairs
+from .profiles import ProfilePolicy
 from .saml.parties import (
     SIGNATURE_ALGORITHM_NAMES,
     Encryption,
@@ -91,25 +97,10 @@ class Checked(BaseModel):
         return value
 
 
-class AttributeMap(BaseModel):
-    """Under which exact names the identity provider sends what."""
-
-    model_config = _CONFIG
-
-    email: Text = "Email"
-    first_name: Text = "FirstName"
-    last_name: Text = "LastName"
-    country: Text = "Country"
-    department: Text = "department"
-    roles: Text = "role_mapping"
-    principal_id: Text | None = None
-    """A lasting id of the person, where the NameID is not one."""
-
-
 class ConnectionSettings(Checked):
     """The trust in one organization's identity provider, as declared by the operator."""
 
-    rules = CONNECTION_RULES
+    rules = (*CONNECTION_RULES, *PROFILE_RULES)
 
     if TYPE_CHECKING:  # a checker would make up an __init__ that wants a timedelta where "8h" will do
 
@@ -175,6 +166,20 @@ class ConnectionSettings(Checked):
     attributes: AttributeMap = AttributeMap()
     required_attributes: tuple[RequiredAttribute, ...] = ("email", "first_name", "last_name")
     """Leave a name out to waive it; the e-mail address can't be."""
+    country_format: CountryFormat = "any"
+    """What its country attribute holds: codes of ISO 3166-1, English names, or either."""
+    ask_country: bool = False
+    """A person without a country is asked, once, after the first sign-in."""
+    force_country_selection: bool = False
+    """The same even if one came."""
+    departments: DepartmentPairs | None = None
+    """Its departments, to the ids of the host's teams."""
+    departments_file: CsvText | None = None
+    """The same as CSV."""
+    teams: tuple[Team, ...] = ()
+    """Of the host's: those that a department may be mapped to, and a person may choose."""
+    ask_department: bool = False
+    force_department_selection: bool = False
     leeway: Annotated[Duration, at_most("5m")] = timedelta(seconds=120)
     """How far the two clocks may differ."""
     authn_contexts: tuple[Text, ...] = ()
@@ -204,6 +209,21 @@ class ConnectionSettings(Checked):
     def names_identity_provider(self) -> bool:
         """Whether one is named at all; only at run time may it not be."""
         return any((self.metadata_url, self.metadata_file, self.metadata, self.entity_id))
+
+    @property
+    def profile(self) -> ProfilePolicy:
+        """What is made of a country and a department."""
+        table = dict(self.departments or ())
+        if self.departments_file is not None:
+            table = read_departments_csv(self.departments_file, self.teams)
+        return ProfilePolicy(
+            country_format=self.country_format,
+            ask_country=self.ask_country,
+            force_country_selection=self.force_country_selection,
+            departments=Departments(folded(table), self.teams),
+            ask_department=self.ask_department,
+            force_department_selection=self.force_department_selection,
+        )
 
     @property
     def named_domains(self) -> tuple[str, ...]:

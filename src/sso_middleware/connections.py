@@ -122,6 +122,7 @@ def build_connection(
         policy=_policy_of(declared),
         attributes=declared.attributes,
         required_attributes=frozenset(declared.required_attributes),
+        profile=declared.profile,
         name_id_format=declared.name_id_format,
         signature_algorithm=declared.signature_algorithm,
         test_users=frozenset(declared.test_users),
@@ -156,7 +157,15 @@ def read_timeouts(declared: ConnectionSettings, settings: Settings) -> Mapping[D
 
 
 def _policy_of(declared: ConnectionSettings) -> str:
-    told = json.dumps([declared.attributes.model_dump(), sorted(declared.required_attributes)], sort_keys=True)
+    told = json.dumps(
+        [
+            declared.attributes.model_dump(exclude={"preset"}),  # by what it means, not by how it is written
+            sorted(declared.required_attributes),
+            declared.country_format,
+            dict(declared.profile.departments.by_department),
+        ],
+        sort_keys=True,
+    )
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

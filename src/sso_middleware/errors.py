@@ -395,6 +395,13 @@ class AttributeMissing(LoginRefused):
     public_message = "Your identity provider did not send everything that is needed to sign you in."
 
 
+class AttributeAmbiguous(LoginRefused):
+    """An attribute that must have one value has several different ones; the text names it, not them."""
+
+    code = "attribute_ambiguous"
+    public_message = "Your identity provider sent several answers where one is needed to sign you in."
+
+
 class EmailOutsideDomains(LoginRefused):
     """The asserted e-mail address is not within the connection's own domains."""
 

@@ -33,6 +33,8 @@ class Identity:
     `key` is the same at each login of this person on this connection. `user_id` is what an earlier
     `Link` said. `attempt_id` is the same when the hook is called again for the same login. `roles`
     are the raw values of the roles attribute. `attributes` holds all values by attribute name.
+    `country` is alpha-2, and `team` your own id of it; None: what came is not one, or none did.
+    `secondary_email` is within the connection's domains, too.
     """
 
     connection_id: str
@@ -47,6 +49,11 @@ class Identity:
     attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     user_id: str | None
     attempt_id: str
+    team: str | None = None
+    """Of the department, by the connection's table."""
+    secondary_email: str | None = field(default=None, repr=False)
+    roles_overage: bool = False
+    """The person is in more groups than the identity provider sends, so it sent none: not the same as none."""
 
 
 @dataclass(frozen=True, slots=True)

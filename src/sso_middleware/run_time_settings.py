@@ -14,21 +14,32 @@ from typing import Any, ClassVar
 from .connection_rules import RUN_TIME_CONNECTION_RULES
 from .connection_settings import ConnectionSettings
 from .errors import ConfigurationError
-from .idp_source import FromUrl
+from .idp_source import FromFile, FromUrl
+from .profile_rules import PROFILE_RULES
 from .settings import Settings
 from .stores.configuration_records import Configuration, StoredConnection, StoredDomain
 from .timeout_rules import connection_timeouts_are_in_order, timeouts_are_in_order
 
 log = logging.getLogger("sso_middleware")
 
-KEPT_APART = ("id", "organization", "domains", "domain_modes", "enabled", "state", "admins", "metadata_file")
+KEPT_APART = (
+    "id",
+    "organization",
+    "domains",
+    "domain_modes",
+    "enabled",
+    "state",
+    "admins",
+    "metadata_file",
+    "departments_file",
+)
 """Which settings of a connection are not part of its document: they have records, or a place, of their own."""
 
 
 class RunTimeSettings(ConnectionSettings):
     """May have no domain, and no identity provider yet."""
 
-    rules = RUN_TIME_CONNECTION_RULES
+    rules = (*RUN_TIME_CONNECTION_RULES, *PROFILE_RULES)
     is_declared: ClassVar[bool] = False
 
 
@@ -60,6 +71,8 @@ def _check_fits(read: RunTimeSettings, settings: Settings) -> None:
         raise ConfigurationError("id: the settings declare a connection with this id")
     if read.acs_paths:
         raise ConfigurationError("acs_paths: can only be given in the settings: they are paths of the app")
+    if isinstance(read.source, FromFile):  # an admin far away may not have this machine's files read
+        raise ConfigurationError("metadata: names a file; give the metadata itself, or a URL")
     url = read.source.url if isinstance(read.source, FromUrl) else ""
     if url.startswith("http://") and not settings.is_loopback:
         raise ConfigurationError("metadata_url: must begin with https://")

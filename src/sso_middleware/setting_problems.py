@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +21,8 @@ _WORDS = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "mapping_type": "must be a table",
 }
 
 
@@ -85,10 +88,17 @@ def _meant(details: Iterable[ErrorDetails], model: type[BaseModel]) -> set[tuple
 def _names_at(location: Sequence[int | str], model: type[BaseModel]) -> Iterable[str]:
     """`attributes.emial` is looked up among the names of `attributes`."""
     for part in location[:-1]:
-        annotation = model.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        if not isinstance(part, int):  # else one of a list, whose model is known already
+            model = next(_models_in(model.model_fields[part].annotation), model)
     return model.model_fields
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """`Team` of `tuple[Team, ...]`, and of `Team | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def _path(location: Sequence[int | str]) -> str:

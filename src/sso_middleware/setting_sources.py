@@ -24,7 +24,7 @@ DEFAULT_CONFIG = Path("sso.toml")
 _FILE_SETTINGS = (
     *("signing_key", "signing_certificate", "next_signing_certificate"),
     *("encryption_key", "encryption_certificate", "older_encryption_keys"),
-    "metadata_file",
+    *("metadata_file", "departments_file"),
 )
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)([^?]+)(.*)")
 
@@ -103,7 +103,7 @@ def _anchored(folder: Path, name: str, value: Any) -> Any:
         return [_anchored(folder, name, item) for item in value]
     if not isinstance(value, str):
         return value
-    if name in _FILE_SETTINGS and value and not is_pem(value):
+    if name in _FILE_SETTINGS and value and "\n" not in value and not is_pem(value):
         return str(folder / value)
     if name == "metadata" and is_path(value):
         return str(folder / value.strip())

@@ -22,7 +22,8 @@ from pydantic import (
     field_validator,
 )
 
-from .connection_settings import AttributeMap, Checked, ConnectionSettings, IdpInitiated, SingleLogout
+from .attribute_settings import AttributeMap
+from .connection_settings import Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
 from .setting_problems import SeveralProblems
 from .setting_rules import SETTINGS_RULES

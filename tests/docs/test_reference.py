@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from tests.docs.blocks import ROOT
 
 from sso_middleware import Hooks, Identity, Principal
+from sso_middleware.attribute_settings import NamedAttribute
+from sso_middleware.departments import Team
 from sso_middleware.errors import LoginRefused, MessageRefused, SSOError
 from sso_middleware.settings import AttributeMap, ConnectionSettings, Settings
 from sso_middleware.web import Request
@@ -45,6 +47,8 @@ def shown(default: Any) -> str:
             return f'"{shortest(int(default.total_seconds()))}"'
         case tuple():
             return "[" + ", ".join(shown(item) for item in default) + "]"
+        case NamedAttribute():
+            return f'"{default.name}"'
         case AttributeMap():
             return "see below"
         case _:
@@ -64,6 +68,8 @@ def shortest(seconds: int) -> str:
         ("setting", Settings),
         ("setting of `[[connections]]`", ConnectionSettings),
         ("setting of `attributes`", AttributeMap),
+        ("setting of one attribute", NamedAttribute),
+        ("setting of `teams`", Team),
     ],
 )
 def test_every_setting_is_listed_with_its_default(heading: str, model: type[BaseModel]) -> None:

@@ -99,7 +99,7 @@ def test_all_that_is_missing_is_told_at_once() -> None:
 
     assert refused.value.detail == (
         "the assertion has no value for first_name: expected an attribute named 'FirstName'; for last_name: expected an"
-        " attribute named 'LastName'"
+        " attribute named 'LastName'. Attributes that came: 'Email'"
     )
 
 

@@ -122,6 +122,23 @@ def test_entra_id_sends_a_link_in_place_of_many_groups(make_world: MakeWorld) ->
     assert ENTRA_GROUPS not in in_many.attributes
     assert ENTRA_GROUPS_LINK not in in_none.attributes
     assert link not in in_many.roles
+    assert (in_many.roles_overage, in_none.roles_overage) == (True, False)
+
+
+@in_both_worlds
+def test_entra_id_s_app_roles_are_not_its_groups(make_world: MakeWorld) -> None:
+    """The link stands for groups: app roles that came are all there are, and where none came it can't be told."""
+    role = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
+    others = tuple(one for one in ENTRA.attributes if one.name != ENTRA_GROUPS)
+    many = (*others, SentAttribute(ENTRA_GROUPS_LINK, ("https://graph.example/members",), None))
+    world = open_world(make_world, ENTRA, attributes={"preset": "entra", "roles": role})
+
+    with_role = log_in(world, ENTRA, attributes=(*many, SentAttribute(role, ("editor",), None)))
+    world.first_browser.cookies.clear()
+    without = log_in(world, ENTRA, attributes=many)
+
+    assert (with_role.roles, with_role.roles_overage) == (("editor",), False)
+    assert (without.roles, without.roles_overage) == ((), True)
 
 
 @in_both_worlds
@@ -236,10 +253,17 @@ def test_onelogin_signs_with_sha_512_and_its_old_apps_with_sha_1() -> None:
 
 @in_both_worlds
 def test_onelogin_sends_all_groups_in_one_value(make_world: MakeWorld) -> None:
-    """`a;b;c` reaches the host as the one text that it is: a semicolon may be part of a group's name."""
+    """`a;b;c` reaches the host as the one text that it is: a semicolon may be part of a group's name.
+
+    Where a separator is declared, it is several; one at the end, or two in a row, make no empty one.
+    """
     identity = log_in(open_world(make_world, ONELOGIN), ONELOGIN)
 
     assert identity.roles == ("engineering;all staff;ops",)
+    declared = {**ONELOGIN.names, "roles": {"name": "memberOf", "separator": ";"}}
+    world = open_world(make_world, ONELOGIN, attributes=declared)
+    split = log_in(world, ONELOGIN, attributes=attributes_of(ONELOGIN, roles=("engineering; all staff;;ops;",)))
+    assert split.roles == ("engineering", "all staff", "ops")
 
 
 @pytest.mark.parametrize("vendor", [ONELOGIN, PINGONE, KEYCLOAK, SIMPLESAMLPHP, OKTA], ids=lambda vendor: vendor.name)

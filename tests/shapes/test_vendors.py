@@ -9,6 +9,8 @@ from tests.other_verifiers import check_that_others_agree
 from tests.shapes.signing_in import in_both_worlds, log_in, open_world, refusal, respond, verify
 from tests.shapes.vendors import EMAIL, VENDORS, Signs, Vendor
 
+from sso_middleware.attribute_presets import PRESETS
+
 by_name = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 in_every_way = pytest.mark.parametrize(
     ("vendor", "signs"),
@@ -36,6 +38,28 @@ def test_it_signs_people_in(make_world: MakeWorld, vendor: Vendor) -> None:
     assert world.codes == ["login_succeeded"]
     world.first_browser.cookies.clear()
     assert log_in(world, vendor).key == identity.key
+
+
+@pytest.mark.parametrize("vendor", [one for one in VENDORS if one.preset], ids=lambda vendor: vendor.name)
+@in_both_worlds
+def test_its_preset_signs_people_in(make_world: MakeWorld, vendor: Vendor) -> None:
+    """One word in the settings, and the host is told who it is and in which groups.
+
+    She is the same person as by the names written out: no preset changes by what people are known.
+    """
+    by_names = log_in(open_world(make_world, vendor), vendor)
+    world = open_world(make_world, vendor, attributes=vendor.preset)
+
+    identity = log_in(world, vendor)
+
+    assert (identity.email, identity.first_name, identity.last_name) == (EMAIL, "Ada", "Lovelace")
+    assert identity.roles == vendor.preset_roles
+    assert identity.key == by_names.key
+
+
+def test_every_preset_has_a_vendor() -> None:
+    """So that each row is one of a Response that signed somebody in."""
+    assert {vendor.preset for vendor in VENDORS} - {None} == set(PRESETS)
 
 
 @in_every_way

@@ -52,6 +52,10 @@ class Vendor:
     encryption: Encryption | None = None
     roles: tuple[str, ...] = ROLES
     """What the host is told."""
+    preset: str | None = None
+    """The row of `attribute_presets` for it."""
+    preset_roles: tuple[str, ...] = ROLES
+    """What the host is told with that."""
 
     @property
     def identity_provider(self) -> IdentityProvider:
@@ -109,7 +113,12 @@ _ONELOGIN_NAMES = {
     "last_name": "User.LastName",
     "roles": "memberOf",
 }
-_KEYCLOAK_NAMES = {**_PLAIN_NAMES, "roles": "Role"}
+_KEYCLOAK_NAMES = {
+    "email": "urn:oid:1.2.840.113549.1.9.1",
+    "first_name": "urn:oid:2.5.4.42",
+    "last_name": "urn:oid:2.5.4.4",
+    "roles": "Role",
+}
 _ADFS_NAMES = {**_CLAIM_NAMES, "roles": "http://schemas.xmlsoap.org/claims/Group"}
 _SSP_NAMES = {
     "email": "Email",
@@ -236,6 +245,7 @@ ENTRA = Vendor(
     ),
     names=_CLAIM_NAMES,
     manner=_entra,
+    preset="entra",
 )
 OKTA = Vendor(
     name="okta",
@@ -244,6 +254,7 @@ OKTA = Vendor(
     attributes=sent(_PLAIN_NAMES, name_format=UNSPECIFIED_NAME_FORMAT),
     names=_PLAIN_NAMES,
     manner=_okta,
+    preset="okta",
 )
 GOOGLE = Vendor(
     name="google",
@@ -252,6 +263,7 @@ GOOGLE = Vendor(
     attributes=sent(_PLAIN_NAMES, name_format=None, value_type="xs:anyType"),
     names=_PLAIN_NAMES,
     manner=_google,
+    preset="google",
 )
 ONELOGIN = Vendor(
     name="onelogin",
@@ -261,6 +273,8 @@ ONELOGIN = Vendor(
     names=_ONELOGIN_NAMES,
     manner=_onelogin,
     roles=("engineering;all staff;ops",),
+    preset="onelogin",
+    preset_roles=("engineering", "all staff", "ops"),
 )
 PINGONE = Vendor(
     name="pingone",
@@ -269,6 +283,7 @@ PINGONE = Vendor(
     attributes=sent(_PLAIN_NAMES, name_format=BASIC_NAME_FORMAT, more=(("saml_subject", EMAIL),)),
     names=_PLAIN_NAMES,
     manner=_pingone,
+    preset="ping",
 )
 PINGFEDERATE = Vendor(
     name="pingfederate",
@@ -278,14 +293,19 @@ PINGFEDERATE = Vendor(
     names=_PLAIN_NAMES,
     manner=_generic,
     key="p256",
+    preset="ping",
 )
 KEYCLOAK = Vendor(
     name="keycloak",
     entity_id="https://keycloak.acme.example/realms/acme",
     signs=(RESPONSE, BOTH),
-    attributes=sent(_KEYCLOAK_NAMES, name_format=BASIC_NAME_FORMAT, roles=(("engineering",), ("all staff",))),
+    attributes=tuple(
+        one if one.name == "Role" else replace(one, name_format=URI_NAME_FORMAT)
+        for one in sent(_KEYCLOAK_NAMES, name_format=BASIC_NAME_FORMAT, roles=(("engineering",), ("all staff",)))
+    ),
     names=_KEYCLOAK_NAMES,
     manner=_keycloak,
+    preset="keycloak",
 )
 ADFS = Vendor(
     name="adfs",
@@ -294,6 +314,7 @@ ADFS = Vendor(
     attributes=sent(_ADFS_NAMES, name_format=None, value_type=None),
     names=_ADFS_NAMES,
     manner=_adfs,
+    preset="adfs",
 )
 WORKSPACE_ONE = Vendor(
     name="workspace-one",
@@ -302,6 +323,7 @@ WORKSPACE_ONE = Vendor(
     attributes=sent(_PLAIN_NAMES, name_format=BASIC_NAME_FORMAT),
     names=_PLAIN_NAMES,
     manner=_generic,
+    preset="workspace-one",
 )
 SIMPLESAMLPHP = Vendor(
     name="simplesamlphp",

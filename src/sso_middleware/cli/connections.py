@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from ..calling import system_clock
 from ..configuring_all import Configuring
 from ..connection_admin import ConnectionSummary
+from ..departments import DepartmentsUnreadable, Team, read_departments_csv
 from ..directory import fetched_connections
+from ..errors import ConfigurationError
 from ..flows.chores import metadata_refresh
 from ..metadata_refresh import guard_of, make_fetch
 from ..sso import SSO
@@ -166,6 +168,27 @@ def include(id: str, emails: tuple[str, ...], config: Path | None, as_json: bool
             raise click.UsageError("not on the list: " + ", ".join(sorted(strangers)))
         changed = configuring.connections.update(id, {"excluded_users": sorted(set(before) - unwanted)})
         tell(changed, _excluded(changed), as_json=as_json)
+
+
+@connections.command()
+@click.argument("id")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE.csv")
+@config_option
+@json_option
+def departments(id: str, file: Path, config: Path | None, as_json: bool) -> None:
+    """Take over a table of departments and teams, from a CSV file.
+
+    Its columns are department and team. Every line that is wrong is told; then nothing is changed.
+    """
+    with opened(config) as (_, configuring):
+        document = configuring.connections.document(id)
+        teams = tuple(Team(**team) for team in cast("list[dict[str, str]]", document.get("teams") or []))
+        try:
+            table = read_departments_csv(file.read_bytes(), teams)
+        except DepartmentsUnreadable as error:
+            raise ConfigurationError(*error.problems) from None
+        changed = configuring.connections.update(id, {"departments": dict(table)})
+        tell(changed, f"{len(table)} departments lead to a team.", as_json=as_json)
 
 
 @connections.command()

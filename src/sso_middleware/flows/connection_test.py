@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from ..attribute_reading import values_by_name
+from ..attribute_settings import AttributeMap, NamedAttribute
 from ..calling import Call
 from ..connection import Connection
 from ..errors import InvalidToken, LoginRefused, MessageRefused, SSOError, TestLinkUnknown
@@ -18,14 +20,13 @@ from ..saml.explaining.explanation import Explanation, explain
 from ..saml.explaining.glimpse import glimpse_of
 from ..saml.explaining.readings import Circumstances
 from ..saml.explaining.stored import as_record
-from ..settings import AttributeMap
 from ..stores.records import LoginRequest
 from ..web import Reply, Request
 from .explaining import Received
 from .limits import check, count, refused_answers
 from .login import bring_home, count_sign_in, leave
 from .outcome import Failed, Outcome, SignedIn, Tested
-from .provisioning import read_identity, values_by_name
+from .provisioning import read_identity
 from .reporting import report
 from .site import Site
 
@@ -160,9 +161,10 @@ def _identity_rows(assertion: Assertion, connection: Connection) -> list[_Row]:
         _Row("Last name", identity.last_name),
         _Row("Country", identity.country or "", "" if identity.country else "none came"),
         _Row("Department", identity.department or "", "" if identity.department else "none came"),
+        *([_Row("Team", identity.team)] if identity.team else []),
         _Row("Known again by", key),
     ]
-    if _names(connection.attributes).get("roles") in values_by_name(assertion):
+    if _names(connection.attributes).get("roles") in values_by_name(assertion.attributes):
         rows.append(_Row("Values for roles", _short(", ".join(identity.roles))))
     return rows
 
@@ -173,4 +175,4 @@ def _short(text: str) -> str:
 
 def _names(attributes: AttributeMap) -> dict[str, str]:
     """Field to attribute name, of those that are named."""
-    return {field: str(getattr(value, "name", value)) for field, value in attributes if value is not None}
+    return {field: named.name for field, named in attributes if isinstance(named, NamedAttribute)}

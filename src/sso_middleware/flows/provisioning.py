@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 
 from ..addresses import read_email
+from ..attribute_reading import StatedAttributes, read_attributes, tell_missing, values_by_name
 from ..calling import Call
 from ..connections import Connection
 from ..errors import (
@@ -25,55 +27,58 @@ from .site import Site
 
 log = logging.getLogger("sso_middleware")
 
+REQUIRED = ("email", "first_name", "last_name")
+"""What a connection may require, in the order in which it is told."""
+
 
 def read_identity(assertion: Assertion, connection: Connection) -> Identity:
-    """Who this is. Raises AttributeMissing, EmailInvalid, EmailOutsideDomains, TransientNameId.
+    """Who this is. Raises AttributeMissing, AttributeAmbiguous, EmailInvalid, EmailOutsideDomains, TransientNameId.
 
     Attributes are found by their exact Name (TEN-012). The e-mail falls back on a NameID that is
     declared to be one. The user id of an earlier link is the caller's to fill in.
     """
-    held = values_by_name(assertion)
-    names = connection.attributes
-
-    def first_exact(name: str | None) -> str:
-        return next((value for value in held.get(name or "", ()) if value.strip()), "")
-
-    def first(name: str | None) -> str:
-        return first_exact(name).strip()
-
-    email = first(names.email)
+    stated = read_attributes(assertion.attributes, connection.attributes)
+    email = stated.email
     if not email and assertion.name_id.format == NAME_ID_EMAIL:
         email = assertion.name_id.value
-    identity = Identity(
+    _check_required(assertion, connection, {**_fields_of(stated), "email": email})
+    key = principal_key(assertion, stated.principal_id)
+    address = _email_within(email, connection)
+    return Identity(
         connection_id=connection.id,
         organization=connection.organization,
-        key=principal_key(assertion, first_exact(names.principal_id) if names.principal_id else None),
-        email=_email_within(email, connection) if email else "",
-        first_name=first(names.first_name),
-        last_name=first(names.last_name),
-        country=first(names.country) or None,
-        department=first(names.department) or None,
-        roles=tuple(value.strip() for value in held.get(names.roles or "", ()) if value.strip()),
-        attributes=held,
+        key=key,
+        email=address,
+        first_name=stated.first_name,
+        last_name=stated.last_name,
+        country=connection.profile.country_of(stated.country).code,
+        department=stated.department or None,
+        team=connection.profile.team_of(stated.department),
+        secondary_email=_secondary_email(stated.secondary_email, address, connection),
+        roles=stated.roles,
+        roles_overage=stated.roles_overage,
+        attributes=values_by_name(assertion.attributes),
         user_id=None,
         attempt_id=attempt_id(connection, assertion),
     )
-    missing = [
-        f"{field}: expected an attribute named {name!r}"
-        for field, name in (("email", names.email), ("first_name", names.first_name), ("last_name", names.last_name))
-        if field in connection.required_attributes and not getattr(identity, field)
-    ]
-    if missing:  # all at once, so that they can be put right at once
-        raise AttributeMissing(f"the assertion has no value for {'; for '.join(missing)}")
-    return identity
 
 
-def values_by_name(assertion: Assertion) -> dict[str, tuple[str, ...]]:
-    """All values of an attribute in document order; a repeated attribute adds to them (Keycloak, PRO-047)."""
-    held: dict[str, tuple[str, ...]] = {}
-    for attribute in assertion.attributes:
-        held[attribute.name] = (*held.get(attribute.name, ()), *attribute.values)
-    return held
+def _fields_of(stated: StatedAttributes) -> dict[str, str | None]:
+    return {
+        "first_name": stated.first_name,
+        "last_name": stated.last_name,
+        "principal_id": stated.principal_id,
+    }
+
+
+def _check_required(assertion: Assertion, connection: Connection, came: Mapping[str, str | None]) -> None:
+    """All that is missing at once, so that it can be put right at once. A principal id is needed once it is named."""
+    required = [field for field in REQUIRED if field in connection.required_attributes]
+    if connection.attributes.principal_id is not None:
+        required.append("principal_id")
+    missing = [field for field in required if not came[field]]
+    if missing:
+        raise AttributeMissing(tell_missing(missing, connection.attributes, assertion.attributes))
 
 
 def principal_key(assertion: Assertion, principal_id: str | None) -> str:
@@ -125,6 +130,15 @@ async def provision(site: Site, call: Call, identity: Identity) -> Principal:
         roles=identity.roles,
         attributes=identity.attributes,
     )
+
+
+def _secondary_email(text: str, email: str, connection: Connection) -> str | None:
+    """One of another domain, or that is none, never says who a person is; it refuses nobody, either."""
+    try:
+        secondary = _email_within(text, connection) if text else email
+    except (EmailInvalid, EmailOutsideDomains):
+        return None
+    return None if secondary == email else secondary
 
 
 def _email_within(text: str, connection: Connection) -> str:

@@ -261,7 +261,15 @@ CHECKS: tuple[Check, ...] = (
         "an e-mail address of the connection's own domains, and every required attribute by its exact name",
         "Let the identity provider send the attributes that the connection's `attributes` names, or name those that"
         " it sends; are the connection's `domains` complete?",
-        {Who.IDP: (errors.AttributeMissing, errors.EmailOutsideDomains, errors.EmailInvalid, errors.TransientNameId)},
+        {
+            Who.IDP: (
+                errors.AttributeMissing,
+                errors.AttributeAmbiguous,
+                errors.EmailOutsideDomains,
+                errors.EmailInvalid,
+                errors.TransientNameId,
+            )
+        },
         read=readings.read_identity,
         of_assertion=True,
         of_flow=True,
@@ -269,6 +277,8 @@ CHECKS: tuple[Check, ...] = (
             errors.AttributeMissing: "Let the identity provider send the attribute, or name the one that it does send"
             " under the connection's `attributes`; names are compared to the letter. If it is not needed, take it out"
             " of `required_attributes`.",
+            errors.AttributeAmbiguous: "Let the identity provider send one value of that attribute, or name another"
+            " attribute that has one.",
             errors.EmailOutsideDomains: "Is the domain this organization's? Then the operator adds it to the"
             " connection's `domains`. If not, the identity provider must send another address.",
             errors.EmailInvalid: "Let the identity provider send a plain address (name@acme.example) in that attribute,"
