@@ -117,6 +117,8 @@ class ConnectionSettings(Checked):
     """Whose e-mail addresses it may assert; "any" only if it is the single connection."""
     excluded_users: ExcludedUsers = Field(default=(), repr=False)
     """Of its own domains, but signing in by the host's own login. A list, or separated by commas."""
+    admins: ExcludedUsers = Field(default=(), repr=False)
+    """SSO account admins of the organization: they get recovery access. A list, or separated by commas."""
     enabled: bool = True
 
     metadata_file: Path | None = None

@@ -24,6 +24,7 @@ from pydantic import (
 
 from .connection_settings import AttributeMap, Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
+from .mail_settings import MailFrom, SmtpUrl
 from .setting_problems import SeveralProblems
 from .setting_rules import SETTINGS_RULES
 from .setting_sources import CONFIG_VARIABLE, config_path, no_config, read_environment, read_toml
@@ -129,6 +130,11 @@ class Settings(Checked):
     """Taken off every request, besides those that claim an identity."""
     challenge: bool = False
     """A view's own 401 with `WWW-Authenticate: SSO` starts the login."""
+
+    smtp_url: SmtpUrl | None = None
+    """`smtp://user:password@host:587` (STARTTLS) or `smtps://…`; for mail that the hook `send_mail` does not send."""
+    mail_from: MailFrom | None = None
+    """Whom that mail comes from."""
 
     background: bool = True
     """Housekeeping in a thread; False: `sso-middleware housekeeping`, from cron."""
