@@ -72,11 +72,10 @@ def send_by_smtp(
     sender: str,
     our_name: str,  # what we call ourselves (EHLO): looking it up could take a while
     now: datetime,
-    tls: ssl.SSLContext | None = None,  # whose certificates count; None: the system's
 ) -> None:
     """Raises MailFailed, which says whether it is worth another try."""
     message = build_message(mail, sender=sender, now=now)
-    context = tls or ssl.create_default_context()
+    context = ssl.create_default_context()
     with _in_words(), _connected(server, our_name, context) as client:
         if server.user is not None and server.password is not None:
             client.login(server.user, server.password)
