@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import ssl
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ class Mailbox:
     users: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     port: int = 0
+    arrived: threading.Event = field(default_factory=threading.Event, repr=False)
 
     async def handle_RCPT(  # noqa: N802 (so it is looked for)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -42,7 +44,9 @@ class Mailbox:
         assert isinstance(message, EmailMessage)
         self.messages.append(message)
         self.recipients += envelope.rcpt_tos
+        assert server.transport is not None
         self.was_encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
+        self.arrived.set()
         return "250 OK"
 
     def authenticate(

@@ -16,8 +16,10 @@ from .demo import demo
 from .dev_idp import dev_idp
 from .explain import explain_file
 from .keys import keys
+from .mail import mail
 from .metadata import metadata
 from .records import events, housekeeping, migrate
+from .recovery import recovery_link
 from .sessions import sessions
 from .starting import init
 
@@ -40,4 +42,6 @@ def main() -> None:
 
 
 for _command in (init, check, metadata, migrate, housekeeping, events, explain_file, keys, sessions, dev_idp, demo):
+    main.add_command(_command)
+for _command in (mail, recovery_link):
     main.add_command(_command)
