@@ -27,6 +27,8 @@ LEASE_LASTS = timedelta(minutes=5)
 """Five times the usual interval: kept by who has it, free again soon after that process died."""
 BATCH = 500
 """Rows of one table in one transaction: a few milliseconds, in which SQLite has no other writer."""
+URGENT_AFTER_SECONDS = 1.0
+"""After a `wake`: the answer to whoever caused it is out by then, and took as long as any other."""
 BATCHES = 200
 """At most so many in one run; what is left waits for the next."""
 
@@ -153,6 +155,8 @@ class _Worker(threading.Thread):
         """Until it is time for everything again; what is urgent is done meanwhile."""
         until = time.monotonic() + self._interval_seconds
         while (left := until - time.monotonic()) > 0 and self._woken.wait(left) and not self._stopping.is_set():
+            if self._stopping.wait(URGENT_AFTER_SECONDS):
+                return
             self._woken.clear()  # before the work: whoever wakes us during it has it done once more
             self._try(self._do_urgent)
 

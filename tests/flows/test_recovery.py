@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +30,7 @@ from werkzeug.datastructures import Headers
 
 from sso_middleware import Mail, SignedInByHost
 from sso_middleware.stores import tables
+from sso_middleware.stores.configuration_records import ConnectionState
 
 MakeWorld = Callable[..., World]
 ASKERS = [
@@ -97,7 +99,7 @@ def test_everybody_who_asks_gets_the_same_answer_in_the_same_way(world: World) -
     assert answers[0][1].count("add_to_outbox") == 1
     waiting = rows(world, tables.outbox)
     assert len(waiting) == len(ASKERS)
-    assert not any(b"acme" in row.message for row in waiting)
+    assert not any(b"acme" in row.message or len(row.message) > 2000 for row in waiting)
     assert world.hooks.mails == []
 
 
@@ -366,8 +368,14 @@ def test_who_is_no_admin_any_more_gets_nowhere(world: World) -> None:
     browser = recovered(world, "temp@acme.example")
     world.wait(minutes=1)
     link = mailed_link(world, "temp@acme.example")
+    late = world.browser()
+    button = late.get(link)
     page = browser.get(PAGE)
     world.store.delete_admin("Acme", "temp@acme.example")
+
+    fields = {"csrf_token": button.field("csrf_token"), "step": "use", "token": button.field("token")}
+    assert late.post(PAGE, fields).status == 403
+    assert "Mail me a link" in late.get(PAGE).text
 
     assert world.browser().get(link).status == 403
     fields = {"csrf_token": page.field("csrf_token"), "step": "disable", "connection": "acme", "version": "0"}
@@ -474,6 +482,20 @@ def test_of_a_declared_connection_only_the_state_changes(world: World) -> None:
     on = kept(world, "acme")
     assert on is not None
     assert (on.state, on.version) == (None, 2)
+
+
+@pytest.mark.parametrize("state", ["draft", "testing"])
+def test_what_is_not_active_yet_does_not_become_so(world: World, state: ConnectionState) -> None:
+    """Off and on again would skip its test."""
+    before = kept(world)
+    assert before is not None
+    world.store.put_connection(replace(before, state=state, version=2), replaces=1)
+    browser = recovered(world)
+    for step in ("disable", "activate"):
+        assert change(browser, step, "acme-two", 2).status == 409
+    unchanged = kept(world)
+    assert unchanged is not None
+    assert unchanged.state == state
 
 
 def test_a_connection_that_the_settings_switch_off_stays_off(make_world: MakeWorld) -> None:

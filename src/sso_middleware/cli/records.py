@@ -40,7 +40,7 @@ def migrate(config: Path | None) -> None:
 @click.command()
 @config_option
 def housekeeping(config: Path | None) -> None:
-    """Do what is due, once: delete what has ended, fetch metadata.
+    """Do what is due, once: delete what has ended, send mail, fetch metadata.
 
     Certificates that end are told as well. For cron, every minute, with
     `background = false`. The hooks of the app are not called.

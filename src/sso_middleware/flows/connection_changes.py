@@ -83,9 +83,12 @@ def find_connection(site: Site, configuration: Configuration, id: str, organizat
 
 
 async def change_state(site: Site, call: Call, own: OwnConnection, *, to_disabled: bool, version: int) -> Change:
-    """Switch it off, or on again. Raises ConnectionChanged, ConnectionDeclared."""
+    """Switch it off, or on again. Raises ConnectionChanged, ConnectionDeclared.
+
+    Only what is active: by way of off and on again, a draft would skip its test.
+    """
     before = own.state
-    if before not in (("active", "testing") if to_disabled else ("disabled",)):
+    if before != ("active" if to_disabled else "disabled"):
         raise ConnectionChanged(f"connection {own.id!r} is {before}: there is nothing to switch {_word(to_disabled)}")
     if own.declared is not None and not own.declared.enabled:
         raise ConnectionDeclared("the settings themselves switch this connection off")

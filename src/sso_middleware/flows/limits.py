@@ -178,7 +178,7 @@ async def count(site: Site, request: Request, call: Call, bucket: Bucket) -> Non
             await report(site, request, call, TooManyAttempts.code, is_trouble=True, detail=_detail_of(request, bucket))
 
 
-async def is_first(site: Site, call: Call, request: Request, name: str) -> bool:
+async def is_first(site: Site, request: Request, call: Call, name: str) -> bool:
     """Whether this client did not do so within the last minute, as far as is known: worth an event."""
     bucket = Bucket(Limit(name, 1), client_key(request.client))
     return not is_full(site, bucket) and await _fills(site, call, bucket)

@@ -20,7 +20,7 @@ from .reporting import ask_host
 from .site import Site
 
 MOST_WAITING = 1000
-"""Rows of under a kilobyte. Those of strangers go as soon as somebody looks at them."""
+"""Rows of two kilobytes at most. Those of strangers go as soon as somebody looks at them."""
 _PURPOSE = "outbox"
 
 

@@ -95,7 +95,7 @@ async def _ask(site: Site, request: Request, call: Call, address: str) -> Reply:
     typed = address.strip()
     value = {"address": typed if len(typed) <= LONGEST_ADDRESS else ""}
     is_kept = await leave_in_outbox(site, call, "recovery", value, REQUEST_LASTS)
-    if await is_first(site, call, request, "recovery requests told"):
+    if await is_first(site, request, call, "recovery requests told"):
         detail = {} if is_kept else {"why": "the outbox is full: it was not kept"}
         await report(site, request, call, "recovery_requested", is_trouble=True, detail=detail)
     site.wake_housekeeping()
