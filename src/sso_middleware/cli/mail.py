@@ -24,7 +24,7 @@ It shows that recovery links can reach this address.
 
 @click.group()
 def mail() -> None:
-    """The mail that we send: recovery links, and what is told with them."""
+    """The mail that we send, and a test of it."""
 
 
 @mail.command("test")
