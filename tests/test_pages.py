@@ -27,6 +27,27 @@ PAGES: dict[str, dict[str, Any]] = {
     },
     "logout": {"action": "/a", "csrf_token": "t", "name": HOSTILE, "back_url": "/b"},
     "post": {"url": "https://idp.example/sso", "fields": (("RelayState", HOSTILE),)},
+    "recovery_ask": {"action": "/a", "csrf_token": "t"},
+    "recovery_asked": {"back_url": HOSTILE},
+    "recovery_link": {"action": "/a", "csrf_token": "t", "token": HOSTILE, "organization": HOSTILE},
+    "recovery_connections": {
+        "action": "/a",
+        "csrf_token": "t",
+        "organization": HOSTILE,
+        "ends_at": "12:00 UTC",
+        "problems": [HOSTILE],
+        "done": HOSTILE,
+        "connections": [
+            {
+                "id": HOSTILE,
+                "version": 1,
+                "state": "active",
+                "is_declared": False,
+                "entity_id": HOSTILE,
+                "excluded_users": [HOSTILE],
+            }
+        ],
+    },
     "refused": {
         "heading": HOSTILE,
         "code": "x",

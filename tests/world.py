@@ -31,11 +31,16 @@ from sso_middleware import (
     Hooks,
     HostUser,
     Identity,
+    Mail,
     Principal,
+    RecoveryAccess,
     Settings,
+    SignedInByHost,
     WSGIMiddleware,
     current_principal,
 )
+from sso_middleware.calling import call_blocking, run
+from sso_middleware.flows.sending import send_due_mail
 from sso_middleware.hooks import ProvisionDecision
 from sso_middleware.stores.sql import SqlStore
 from sso_middleware.web import Request
@@ -108,6 +113,12 @@ class WorldHooks(Hooks):
         self.identities: list[Identity] = []
         self.events: list[Event] = []
         self.ended: list[str] = []
+        self.sends: Callable[[Mail], bool | None] = self._keep_mail
+        self.mails: list[Mail] = []
+        self.recovery: Callable[[RecoveryAccess], SignedInByHost | None] = lambda _: None
+
+    def _keep_mail(self, mail: Mail) -> None:
+        self.mails.append(mail)
 
     def provision(self, identity: Identity) -> ProvisionDecision:
         self.identities.append(identity)
@@ -122,6 +133,12 @@ class WorldHooks(Hooks):
 
     def refresh_form(self, request: Request, fields: Mapping[str, str]) -> Mapping[str, str] | None:
         return self.refresh(request, fields)
+
+    def send_mail(self, mail: Mail) -> bool | None:
+        return self.sends(mail)
+
+    def recovery_access(self, request: Request, access: RecoveryAccess) -> SignedInByHost | None:
+        return self.recovery(access)
 
     def on_event(self, event: Event) -> None:
         self.events.append(event)
@@ -148,6 +165,14 @@ class AsyncHooks(Hooks):
     async def refresh_form(self, request: Request, fields: Mapping[str, str]) -> Mapping[str, str] | None:
         await asyncio.sleep(0)
         return self.plain.refresh_form(request, fields)
+
+    async def send_mail(self, mail: Mail) -> bool | None:
+        await asyncio.sleep(0)
+        return self.plain.send_mail(mail)
+
+    async def recovery_access(self, request: Request, access: RecoveryAccess) -> SignedInByHost | None:
+        await asyncio.sleep(0)
+        return self.plain.recovery_access(request, access)
 
     async def on_event(self, event: Event) -> None:
         await asyncio.sleep(0)
@@ -354,6 +379,10 @@ class World:
     @property
     def codes(self) -> list[str]:
         return [event.code for event in self.events]
+
+    def send_mail(self) -> None:
+        """What housekeeping does with the outbox."""
+        run(send_due_mail(self.sso.site, call_blocking))
 
     def wait(self, **duration: float) -> None:
         self.now += timedelta(**duration)

@@ -3,7 +3,8 @@
 from .asgi import ASGIMiddleware
 from .errors import ConfigurationError, SSOError
 from .events import Event
-from .hooks import Continue, Hooks, HostUser, Identity, Link, Reject
+from .hooks import Continue, Hooks, HostUser, Identity, Link, RecoveryAccess, Reject, SignedInByHost
+from .mail import Mail
 from .middleware import SSOMiddleware
 from .principal import Principal, current_principal
 from .settings import ConnectionSettings, Settings
@@ -21,11 +22,14 @@ __all__ = [
     "HostUser",
     "Identity",
     "Link",
+    "Mail",
     "Principal",
+    "RecoveryAccess",
     "Reject",
     "SSOError",
     "SSOMiddleware",
     "Settings",
+    "SignedInByHost",
     "WSGIMiddleware",
     "current_principal",
 ]

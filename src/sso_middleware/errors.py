@@ -17,6 +17,7 @@ e-mail address or a piece of a message.
     ├── KeyChangeRefused            409: a step of our own keys' rollover that can't be taken now
     ├── SessionChoiceRefused        400: which sessions an admin means is not clear
     ├── ChangeRefused …             409: what an admin wants to change can't be, or may not be by them (403)
+    ├── MailFailed                  502: a mail that could not be sent (now)
     ├── InvalidToken                a signed value that isn't ours, or not for this purpose
     └── Refused                     a request or a message that we don't act on
         ├── BadRequest …            the HTTP request is malformed (400, 405, 413, 415, 421)
@@ -155,6 +156,24 @@ class SessionChoiceRefused(SSOError):
 
     code = "session_choice_refused"
     status = 400
+
+
+class MailFailed(SSOError):
+    """A mail could not be sent. The text names neither the recipient nor what the server said, but for its number."""
+
+    code = "mail_failed"
+    status = 502
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        is_final: bool = False,  # whether another try would be in vain
+        is_server: bool = False,  # whether no other mail would get through now
+    ) -> None:
+        super().__init__(detail)
+        self.is_final = is_final
+        self.is_server = is_server
 
 
 # Requests and messages that we don't act on
@@ -461,6 +480,48 @@ class LogoutReplayed(LogoutRefused):
     """The same LogoutRequest came twice: it is acted on once."""
 
     code = "logout_replayed"
+
+
+class RecoveryRefused(Refused):
+    code = "recovery_refused"
+    public_message = "Recovery access was refused."
+
+
+class RecoveryLinkUnknown(RecoveryRefused):
+    """A recovery link that was never made, is used or expired, or there is a newer one: nobody is told which."""
+
+    code = "recovery_link_unknown"
+    public_message = "This link is not valid: it was used, it is too old, or there is a newer one. Ask for another."
+
+
+class RecoverySessionOver(RecoveryRefused):
+    """A form of recovery access without a recovery session: it lasts half an hour, and as long as the admin is one."""
+
+    code = "recovery_session_over"
+    public_message = "Your recovery access has ended. Ask for another link to go on."
+
+
+class ConnectionOfAnother(RecoveryRefused):
+    """Recovery access reaches its own organization's connections, and no other id, whether there is one or not."""
+
+    code = "connection_of_another"
+    public_message = "There is no such connection of your organization."
+
+
+class ConnectionChanged(RecoveryRefused):
+    """Somebody else changed the connection since the page was shown."""
+
+    code = "connection_changed"
+    status = 409
+    public_message = "Somebody else has changed this connection in the meantime. Look at it again, then decide."
+
+
+class ConnectionDeclared(RecoveryRefused):
+    """What the settings declare can't be changed here, apart from switching the connection off and on."""
+
+    code = "connection_declared"
+    status = 409
+    public_message = "This is in the app's own settings, which only its operator can change."
 
 
 class HookFailed(SSOError):

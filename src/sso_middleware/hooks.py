@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from .events import Event
+from .mail import Mail
 from .web import Request
 
 T = TypeVar("T")
@@ -79,6 +80,25 @@ class Reject:
 ProvisionDecision = Continue | Link | Reject
 
 
+@dataclass(frozen=True, slots=True)
+class RecoveryAccess:
+    """An SSO account admin came by a recovery link, which is used up now."""
+
+    organization: str
+    email: str = field(repr=False)
+    connection_ids: tuple[str, ...]
+    """Of this organization."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInByHost:
+    """The host has signed the admin in: with these headers (its own cookie), they go on to this page of its own."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    return_to: str = "/"
+    """A path below `base_url`."""
+
+
 class Hooks:
     """Override what your app needs."""
 
@@ -105,6 +125,14 @@ class Hooks:
         """
         return None
 
+    def send_mail(self, mail: Mail) -> MaybeAwaitable[bool | None]:
+        """Send this mail by the host's own means. False, or an exception: it was not sent, and is tried again."""
+        return False
+
+    def recovery_access(self, request: Request, access: RecoveryAccess) -> MaybeAwaitable[SignedInByHost | None]:
+        """An admin used a recovery link: sign them in by the host's own means; None: our recovery session is opened."""
+        return None
+
     def on_event(self, event: Event) -> MaybeAwaitable[None]:
         """Something happened; for the host's own audit trail."""
         return None
@@ -118,3 +146,8 @@ def has_host_user(hooks: Hooks) -> bool:
 def has_refresh_form(hooks: Hooks) -> bool:
     """Whether the host renews its CSRF field in a kept form."""
     return type(hooks).refresh_form is not Hooks.refresh_form
+
+
+def has_send_mail(hooks: Hooks) -> bool:
+    """Whether the host sends our mail."""
+    return type(hooks).send_mail is not Hooks.send_mail

@@ -11,6 +11,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -26,12 +27,15 @@ LEASE_LASTS = timedelta(minutes=5)
 """Five times the usual interval: kept by who has it, free again soon after that process died."""
 BATCH = 500
 """Rows of one table in one transaction: a few milliseconds, in which SQLite has no other writer."""
+URGENT_AFTER_SECONDS = 1.0
+"""After a `wake`: the answer to whoever caused it is out by then, and took as long as any other."""
 BATCHES = 200
 """At most so many in one run; what is left waits for the next."""
 
 
 Chore = Callable[[], object]
-"""Something else that is to be done now and then: by one process, within the lease."""
+"""Something else that is to be done now and then: by one process, within the lease; or at a `wake`, by each that is
+woken, which must then see for itself that nothing is done twice."""
 
 
 def run_once(store: Store, holder: str, now: datetime, chores: Sequence[Chore] = ()) -> int:
@@ -78,11 +82,18 @@ class Housekeeping:
     """One thread in each process, from its first request on."""
 
     def __init__(
-        self, store: Store, clock: Clock, *, chores: Sequence[Chore] = (), interval_seconds: float = 60
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        chores: Sequence[Chore] = (),
+        urgent: Sequence[Chore] = (),  # those of them that a `wake` has done at once, without the lease
+        interval_seconds: float = 60,
     ) -> None:
         self._store = store
         self._clock = clock
         self._chores = chores
+        self._urgent = urgent
         self._interval_seconds = interval_seconds
         self._workers: dict[int, _Worker] = {}
 
@@ -94,10 +105,16 @@ class Housekeeping:
         pid = os.getpid()
         if pid in self._workers:
             return
-        worker = _Worker(self._store, self._clock, self._chores, self._interval_seconds)
+        worker = _Worker(self._store, self._clock, self._chores, self._urgent, self._interval_seconds)
         # Of two first requests at once, setdefault lets one win. No lock: a fork could leave it held.
         if self._workers.setdefault(pid, worker) is worker:
             worker.start()
+
+    def wake(self) -> None:
+        """Have this process's thread do what is urgent, soon. Never waits; nothing happens where none runs."""
+        worker = self._workers.get(os.getpid())
+        if worker is not None:
+            worker.wake()
 
     def stop(self) -> None:
         """End this process's thread after what it is doing. Returns when it has ended."""
@@ -107,29 +124,54 @@ class Housekeeping:
 
 
 class _Worker(threading.Thread):
-    def __init__(self, store: Store, clock: Clock, chores: Sequence[Chore], interval_seconds: float) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, chores: Sequence[Chore], urgent: Sequence[Chore], interval_seconds: float
+    ) -> None:
         # A daemon, so that a host that never calls `stop` can still exit.
         super().__init__(name="sso-housekeeping", daemon=True)
         self._store = store
         self._clock = clock
         self._chores = chores
+        self._urgent = urgent
         self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            self._try_once()
-            self._stopping.wait(self._interval_seconds)
+            self._try(self._do_all)
+            self._wait()
+
+    def wake(self) -> None:
+        self._woken.set()
 
     def stop(self) -> None:
         self._stopping.set()
+        self._woken.set()
         self.join()
 
-    def _try_once(self) -> None:
+    def _wait(self) -> None:
+        """Until it is time for everything again; what is urgent is done meanwhile."""
+        until = time.monotonic() + self._interval_seconds
+        while (left := until - time.monotonic()) > 0 and self._woken.wait(left) and not self._stopping.is_set():
+            if self._stopping.wait(URGENT_AFTER_SECONDS):
+                return
+            self._woken.clear()  # before the work: whoever wakes us during it has it done once more
+            self._try(self._do_urgent)
+
+    def _do_all(self) -> int:
+        # The lease stays ours, so that of many processes the same one goes on.
+        return _work(self._store, self._holder, self._clock(), self._chores)
+
+    def _do_urgent(self) -> int:
+        for chore in self._urgent:
+            _try(chore)
+        return 0
+
+    def _try(self, work: Callable[[], int]) -> None:
         try:
-            # The lease stays ours, so that of many processes the same one goes on.
-            deleted = _work(self._store, self._holder, self._clock(), self._chores)
+            deleted = work()
         except StoreError as error:
             logger.warning("housekeeping could not reach the store, and will try again: %s", error)
         except Exception as error:  # a store or a clock of the host's may raise anything

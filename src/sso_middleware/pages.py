@@ -32,13 +32,14 @@ class Pages:
         leads_anywhere: bool = False,  # since browsers hold redirects after a form against the page's policy, too
         framed_by: Sequence[str] = (),  # origins in whose frames this page may be: it holds nothing to click on then
         script: str = "submit.js",  # the one that may run on this page
+        holds_secret: bool = False,  # whether its address is one: it is told to nobody as a Referer, not even to us
         **values: object,
     ) -> Reply:
         """A page."""
         style, script = read_file("style.css"), read_file(script)
         html = self._environment.get_template(f"{template}.html").render(style=style, script=script, **values)
         policy = _policy(style, script, form_target, framed_by, leads_anywhere=leads_anywhere)
-        return Reply(status, _headers(policy, is_framed=bool(framed_by)), html.encode())
+        return Reply(status, _headers(policy, is_framed=bool(framed_by), holds_secret=holds_secret), html.encode())
 
     @cached_property
     def _environment(self) -> Environment:
@@ -69,15 +70,15 @@ def _policy(
     )
 
 
-def _headers(policy: Sequence[str], *, is_framed: bool) -> tuple[tuple[str, str], ...]:
+def _headers(policy: Sequence[str], *, is_framed: bool, holds_secret: bool) -> tuple[tuple[str, str], ...]:
     return (
         ("Content-Type", "text/html; charset=utf-8"),
         ("Content-Security-Policy", "; ".join(policy)),
         ("Cache-Control", "no-store"),
         *(() if is_framed else (("X-Frame-Options", "DENY"),)),  # which knows no list
         ("X-Content-Type-Options", "nosniff"),
-        # Not `no-referrer`: with it a browser posts our own forms with `Origin: null`.
-        ("Referrer-Policy", "same-origin"),
+        # Not `no-referrer` everywhere: with it a browser posts our own forms with `Origin: null`.
+        ("Referrer-Policy", "no-referrer" if holds_secret else "same-origin"),
     )
 
 

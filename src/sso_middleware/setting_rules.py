@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from .idp_source import FromUrl
+from .mail_settings import smtp_has_a_sender
 from .setting_problems import MAKE_A_KEY
 from .setting_values import path_of_link, read_url
 from .timeout_rules import connection_timeouts_are_in_order, timeouts_are_in_order
@@ -260,6 +261,7 @@ SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
     timeouts_are_in_order,
     _signing_key_has_its_certificate,
     _encryption_key_has_its_certificate,
+    smtp_has_a_sender,
     _rollover_goes_with_its_key,
     _connections_are_distinct,
     _metadata_comes_by_https,

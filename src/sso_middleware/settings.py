@@ -25,6 +25,7 @@ from pydantic import (
 from .attribute_settings import AttributeMap
 from .connection_settings import Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
+from .mail_settings import MailFrom, SmtpUrl
 from .setting_problems import SeveralProblems
 from .setting_rules import SETTINGS_RULES
 from .setting_sources import CONFIG_VARIABLE, config_path, no_config, read_environment, read_toml
@@ -133,6 +134,11 @@ class Settings(Checked):
 
     event_retention: Annotated[Timeout, at_most("3650d")] = timedelta(days=365)
     """How long events are kept."""
+    smtp_url: SmtpUrl | None = None
+    """`smtp://user:password@host:587` (STARTTLS) or `smtps://…`; for mail that the hook `send_mail` does not send."""
+    mail_from: MailFrom | None = None
+    """Whom that mail comes from."""
+
     background: bool = True
     """Housekeeping in a thread; False: `sso-middleware housekeeping`, from cron."""
     threads: Annotated[int, Field(ge=1, le=64)] = 8

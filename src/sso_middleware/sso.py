@@ -27,13 +27,14 @@ from .flows import (
     login,
     logout,
     receiving,
+    recovery,
     refusing,
     renewing,
     session_script,
     sessions,
     single_logout,
 )
-from .flows.chores import check_chores, chores_of
+from .flows.chores import check_chores, chores_of, urgent_chores_of
 from .flows.dated_exceptions import describe_exceptions
 from .flows.identity_headers import IdentityHeaders
 from .flows.own_keys import OwnKeys
@@ -76,6 +77,7 @@ PAGES: dict[str, dict[str, Flow]] = {
     "session.js": {"GET": session_script.show_script},
     "refused": {"GET": refusing.show_refused},
     "test": {"GET": connection_test.begin_test},
+    "recovery-access": {"GET": recovery.show_recovery_access, "POST": recovery.receive_recovery_form},
 }
 """Our pages below the prefix, by method; each connection also has `ID/acs`, `ID/slo`, `ID/metadata`, `acs_paths`."""
 
@@ -118,6 +120,7 @@ class SSO:
             hooks=hooks,
             pages=Pages(),
             now=now,
+            wake_housekeeping=self._wake_housekeeping,
         )
         self.recall = Recall(self.site, self._may_be_ours)
         """What `decide` would say of an HTTP request, from memory and at once; None: ask it."""
@@ -129,7 +132,10 @@ class SSO:
             LIVENESS_CHECKED_EVERY, settings.revocation_delay / 2 or LIVENESS_CHECKED_EVERY
         )
         self.chores = chores_of(self.site)
-        self._housekeeping = Housekeeping(store, now, chores=self.chores) if settings.background else None
+        urgent = urgent_chores_of(self.site)
+        self._housekeeping = (
+            Housekeeping(store, now, chores=self.chores, urgent=urgent) if settings.background else None
+        )
         if settings.background:
             check_chores(settings)
         for words in describe_exceptions(settings, now()):
@@ -178,6 +184,10 @@ class SSO:
     def answer_challenge(self, request: Request, decision: PassThrough, status: int, headers: Headers) -> Reply | None:
         """Our answer in place of the host's, where its own 401 asked for a sign-in."""
         return gate.answer_challenge(self.site, request, decision, status, headers)
+
+    def _wake_housekeeping(self) -> None:
+        if self._housekeeping is not None:
+            self._housekeeping.wake()
 
     def _is_ours(self, request: Request) -> bool:
         if request.is_websocket or is_ambiguous(request.path, request.raw_path):

@@ -139,9 +139,7 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
 LATER = {
     "TEN-008": "domains are declared by the operator; claiming and verifying them comes with the domains issue",
     "WEB-019": "there is no console yet",
-    "WEB-020": "there is no recovery link yet (domains issue)",
     "WEB-025": "the audit trail's chain comes with the console",
-    "WEB-030": "there is no recovery path yet (domains issue)",
 }
 """Rows that nothing can be sent for yet, and why."""
 

@@ -88,6 +88,20 @@ def follow(browser: httpx.Client, page: httpx.Response, text: str) -> httpx.Resp
     return browser.get(page.url.join(unescape(found[1])))
 
 
+def test_the_demo_prints_the_mail_of_the_way_back_in(tmp_path: Path) -> None:
+    """Grace asks, the mail is printed within seconds, and its link opens recovery access to her organization."""
+    with (
+        running("demo", "--port", "0", "--idp-port", "0", "--data", "data", cwd=tmp_path) as process,
+        httpx.Client(headers={"Accept": "text/html"}) as browser,
+    ):
+        page = browser.get(f"{address_in(process)}/sso/recovery-access")
+        assert "Look into your mail" in post_form(browser, page, email="grace@acme.example").text
+        assert process.stdout is not None
+        link = next(line.strip() for line in process.stdout if "token=" in line)
+        opened = post_form(browser, browser.get(link))
+        assert "Single sign-on of Acme Inc" in opened.text
+
+
 def test_the_demo_works_from_start_to_stop(tmp_path: Path) -> None:
     """Open the one address, sign in, see the report that was asked for, sign out; SIGTERM ends it cleanly."""
     with running("demo", "--port", "0", "--idp-port", "0", "--data", "data", cwd=tmp_path) as process:

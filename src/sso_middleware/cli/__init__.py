@@ -20,8 +20,10 @@ from .domains import domains
 from .events import events
 from .explain import explain_file
 from .keys import keys
+from .mail import mail
 from .metadata import metadata
 from .records import housekeeping, migrate
+from .recovery import recovery_link
 from .sessions import sessions
 from .starting import init
 
@@ -48,4 +50,6 @@ _COMMANDS = (
     *(dev_idp, demo),
 )
 for _command in _COMMANDS:
+    main.add_command(_command)
+for _command in (mail, recovery_link):
     main.add_command(_command)

@@ -25,6 +25,7 @@ from ..connections import our_side
 from ..dev_idp import DevIdP, listen, make_idp_server
 from ..errors import ConfigurationError
 from ..hooks import Hooks
+from ..mail import Mail
 from ..settings import Settings
 from ..sso import SSO
 from ..wsgi import WSGIMiddleware
@@ -44,6 +45,7 @@ protect = ["/reports"]
 id = "acme"
 organization = "Acme Inc"
 domains = ["acme.example"]
+admins = ["grace@acme.example"]          # gets recovery access: /sso/recovery-access
 metadata_file = "idp.xml"                # the dev IdP has a new key, and writes it anew, at each start
 attributes = {{ principal_id = "UserPrincipalId" }}
 """
@@ -52,6 +54,7 @@ _READY = """
 
   Sign in as Ada, Grace or Bob of Acme. (Carol is of another organization: see how she is turned away.
   To be somebody else, sign out and sign in again.)
+  Grace is an administrator: {url}/sso/recovery-access mails her a way back in. Mail is printed here.
   What is kept is in {data}. What happened: {events}
   Ctrl-C ends it.
 """
@@ -62,6 +65,13 @@ class _Quiet(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
+
+
+class _PrintedMail(Hooks):
+    """There is no mail server, and nobody to get mail."""
+
+    def send_mail(self, mail: Mail) -> None:
+        click.echo(f"\n--- mail to {mail.to}: {mail.subject}\n{mail.text}---\n")
 
 
 @click.command()
@@ -90,7 +100,7 @@ def demo(port: int, idp_port: int, data: Path) -> None:
         )
         settings = _set_up(data, url, idp)
         known = {our_side(settings, c).entity_id: our_side(settings, c).acs_url for c in settings.connections}
-        sso = SSO(settings, Hooks())
+        sso = SSO(settings, _PrintedMail())
         certificates.update(encryption_certificates(sso))
         servers = [_make_server(WSGIMiddleware(demo_app, sso), app_socket), make_idp_server(idp, idp_socket)]
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,3 +42,11 @@ def open_store(settings: Settings) -> Iterator[SqlStore]:
 
 def secret_keys_of(settings: Settings) -> list[str]:
     return [key.get_secret_value() for key in settings.secret_keys]
+
+
+def actor() -> str:
+    """Who asks, for the audit trail."""
+    try:
+        return f"command line, {getpass.getuser()}"
+    except (KeyError, OSError):  # a user without a name, as in many containers
+        return "command line"

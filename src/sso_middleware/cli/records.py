@@ -36,10 +36,10 @@ def migrate(config: Path | None) -> None:
 @click.command()
 @config_option
 def housekeeping(config: Path | None) -> None:
-    """Do what is due, once: delete what has ended, fetch metadata.
+    """Do what is due, once: delete, mail, fetch metadata.
 
-    Certificates that end are told as well. For cron, every minute, with
-    `background = false`. The hooks of the app are not called.
+    What has ended goes, what waits is sent, and certificates that end are told. For cron, every minute,
+    with `background = false`. The hooks of the app are not called.
     """
     settings = Settings.load(config=config)
     check_chores(settings)

@@ -5,7 +5,6 @@ What each step changes is `live_sessions`'; here is what is asked before, and to
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from ..errors import SessionChoiceRefused
 from ..live_sessions import LiveSessions, SessionSummary
 from ..settings import Settings
 from ..sso import SSO
-from .loading import config_option, json_option
+from .loading import actor, config_option, json_option
 from .metadata import NoHost
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -95,7 +94,7 @@ def revoke(config: Path | None, as_json: bool, yes: bool, everyone: bool, **name
     with _open(config) as (settings, live):
         if not yes:
             _confirm(live, named, everyone, does="ends", question="End them?")
-        number = live.revoke(**named, everyone=everyone, actor=_actor())
+        number = live.revoke(**named, everyone=everyone, actor=actor())
     _tell(number, settings, as_json, "ended", "Every worker refuses them", "Nobody of these is signed in.")
 
 
@@ -115,7 +114,7 @@ def renew(config: Path | None, as_json: bool, yes: bool, everyone: bool, **named
     with _open(config) as (settings, live):
         if not yes:
             _confirm(live, named, everyone, does="sends to their identity provider", question="Renew them?")
-        number = live.require_renewal(**named, everyone=everyone, actor=_actor())
+        number = live.require_renewal(**named, everyone=everyone, actor=actor())
     told = "Every worker has them confirmed at their next use,"
     _tell(number, settings, as_json, "to be renewed", told, "Nobody of these is signed in.")
 
@@ -143,13 +142,6 @@ def _confirm(live: LiveSessions, named: Named, everyone: bool, *, does: str, que
         whose = "of one person" if people == 1 else f"of {people} people"
         click.echo(f"This {does} {len(found)} sessions {whose}.", err=True)
         click.confirm(question, abort=True, err=True)
-
-
-def _actor() -> str:
-    try:
-        return f"command line, {getpass.getuser()}"
-    except (KeyError, OSError):  # a user without a name, as in many containers
-        return "command line"
 
 
 def _tell(number: int, settings: Settings, as_json: bool, what: str, where: str, nothing: str) -> None:

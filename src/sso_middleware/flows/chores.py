@@ -1,4 +1,4 @@
-"""What housekeeping does besides deleting: fetch metadata, warn of certificates that end, tell of open exceptions.
+"""What housekeeping does besides deleting: mail, fetching metadata, warning of what ends and of what is left open.
 
 When, and by which process, is housekeeping's to say; each chore decides for itself what is due.
 """
@@ -21,6 +21,7 @@ from ..settings import Settings
 from ..stores.records import Store
 from .dated_exceptions import tell_of_open_exceptions
 from .reporting import record
+from .sending import send_due_mail
 from .site import Site
 
 _BATCHES = 200
@@ -36,11 +37,17 @@ _TROUBLE = {
 
 def chores_of(site: Site) -> Sequence[Chore]:
     return (
+        *urgent_chores_of(site),
         partial(_refresh_metadata, site),
         partial(_warn_of_certificates, site),
         partial(_tell_of_exceptions, site),
         partial(_forget_events, site),
     )
+
+
+def urgent_chores_of(site: Site) -> Sequence[Chore]:
+    """What somebody waits for, somewhere: done as soon as there is something to do."""
+    return (partial(_send_mail, site),)
 
 
 def check_chores(settings: Settings) -> None:
@@ -63,6 +70,10 @@ def tell(site: Site, event: Event) -> None:
 def _refresh_metadata(site: Site) -> None:
     if fetched_connections(site.settings, site.store):
         metadata_refresh(site, make_fetch(guard_of(site.settings))).refresh_due(site.now)
+
+
+def _send_mail(site: Site) -> None:
+    run(send_due_mail(site, call_blocking))
 
 
 def _warn_of_certificates(site: Site) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..calling import Call
 from ..errors import CsrfMismatch, FramedRequest, InvalidToken
@@ -22,17 +22,24 @@ def csrf_token(site: Site, binding: str) -> str:
     return site.tokens.sign("csrf", hash_token(binding))
 
 
-async def read_own_form(site: Site, request: Request, call: Call, bindings: Iterable[str]) -> dict[str, str]:
+async def read_own_form(
+    site: Site, request: Request, call: Call, bindings: Iterable[str], *, limit: int = _LIMIT
+) -> dict[str, str]:
     """The fields of a form of ours. Raises CsrfMismatch unless its token is for one of `bindings`."""
     refuse_other_sites(site, request)
-    form = read_form(request, await call(request.read_body, _LIMIT))
+    form = read_form(request, await call(request.read_body, limit))
+    check_csrf(site, form, bindings)
+    return form
+
+
+def check_csrf(site: Site, form: Mapping[str, str], bindings: Iterable[str]) -> None:
+    """Raises CsrfMismatch unless the form's token is for one of `bindings`."""
     try:
         bound_to = site.tokens.verify("csrf", form.get(CSRF_FIELD, ""))
     except InvalidToken as error:
         raise CsrfMismatch("the form has no valid token") from error
     if bound_to not in {hash_token(binding) for binding in bindings}:
         raise CsrfMismatch("the form's token is another browser's")
-    return form
 
 
 def refuse_other_sites(site: Site, request: Request) -> None:

@@ -64,10 +64,12 @@ MISSES = "addresses without a connection"
 REFUSED_RESPONSES = "refused responses"
 REFUSED_LOGOUTS = "refused logout messages"
 KEPT_FORMS = "forms kept"
+RECOVERY_REQUESTS = "recovery links asked for"
 SIGN_INS_OF_BROWSER = Limit("sign-ins begun by browser", 30)
 MISSES_OF_BROWSER = Limit("addresses without a connection by browser", 10)
 REFUSED_LOGOUTS_OF_BROWSER = Limit("refused logout messages by browser", 10)
 KEPT_FORMS_OF_BROWSER = Limit("forms kept by browser", 10)
+RECOVERY_REQUESTS_OF_BROWSER = Limit("recovery links asked for by browser", 3)
 REFUSED_ANSWERS = Limit("refused answers to", 5, timedelta(hours=1))  # no login request lives longer
 TOLD_IN_FULL = Limit("refusals told", 60)
 FILLED_TOLD_IN_FULL = Limit("limits reached", 60)
@@ -101,6 +103,12 @@ def refused_logouts(site: Site, request: Request) -> Bucket:
 def kept_forms(site: Site, request: Request) -> Bucket:
     """Each is an event and a write of up to a mebibyte, and takes no more than the cookie of a session that is over."""
     return _bucket(site, request, KEPT_FORMS, site.settings.sign_ins_per_minute // 10, KEPT_FORMS_OF_BROWSER)
+
+
+def recovery_requests(site: Site, request: Request) -> Bucket:
+    """Each is a row of the outbox, whatever was typed: counted by client, never by address."""
+    most = max(3, site.settings.sign_ins_per_minute // 100)
+    return _bucket(site, request, RECOVERY_REQUESTS, most, RECOVERY_REQUESTS_OF_BROWSER)
 
 
 def refused_answers(request_id: str) -> Bucket:
@@ -168,6 +176,12 @@ async def count(site: Site, request: Request, call: Call, bucket: Bucket) -> Non
         if not is_full(site, note):
             await _fills(site, call, note)
             await report(site, request, call, TooManyAttempts.code, is_trouble=True, detail=_detail_of(request, bucket))
+
+
+async def is_first(site: Site, request: Request, call: Call, name: str) -> bool:
+    """Whether this client did not do so within the last minute, as far as is known: worth an event."""
+    bucket = Bucket(Limit(name, 1), client_key(request.client))
+    return not is_full(site, bucket) and await _fills(site, call, bucket)
 
 
 async def _fills(site: Site, call: Call, bucket: Bucket) -> bool:

@@ -17,6 +17,7 @@ from ..errors import (
     PageNotFound,
     PendingLoginUnknown,
     ProvisioningRejected,
+    RecoveryRefused,
     SSOError,
     StoreError,
     TooManyAttempts,
@@ -119,6 +120,8 @@ def _refused_page(site: Site, error: SSOError, reference: str | None, *, look_ag
     button, button_url = "Try again", _try_again_url(site, error)
     if is_ours_to_mend:
         button, button_url = "Go on", site.app_url("/")
+    elif isinstance(error, RecoveryRefused):
+        button, button_url = "Recovery access", site.page_url("recovery-access")
     elif error.met_sign_out:
         button, button_url = "Sign out here", site.page_url("logout")
     return site.pages.reply(
@@ -131,6 +134,7 @@ def _refused_page(site: Site, error: SSOError, reference: str | None, *, look_ag
         look_again=look_again,
         button=button,
         button_url=button_url,
+        holds_secret=True,  # a recovery link that is refused for now is still one
     )
 
 

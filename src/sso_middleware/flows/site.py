@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -39,6 +40,8 @@ class Site:
     now: Clock
     counters: Counters = field(default_factory=Counters, repr=False)
     """This process's own."""
+    wake_housekeeping: Callable[[], None] = field(default=lambda: None, repr=False)
+    """Mail waits: have it sent soon, where this process does that. Returns at once."""
 
     def page_url(self, page: str, **query: str) -> str:
         """One of our own pages, such as `login`."""

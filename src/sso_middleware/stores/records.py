@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 from .configuration_records import ConfigurationStore
 from .event_records import EventStore
+from .mail_records import MailStore
 from .session_records import Device, Session, SessionStore
 
 __all__ = ["Device", "Session"]
@@ -120,7 +121,7 @@ class Count:
     ends_at: datetime
 
 
-class Store(SessionStore, ConfigurationStore, EventStore, Protocol):
+class Store(SessionStore, ConfigurationStore, EventStore, MailStore, Protocol):
     """What the flows need. Raises StoreUnavailable whenever the database can't be read or written."""
 
     # Logins

@@ -30,6 +30,7 @@ from .records import (
 )
 from .sql_configuration import SqlConfiguration
 from .sql_events import SqlEvents, storable
+from .sql_mail import SqlMail
 from .sql_sessions import SqlSessions
 
 UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
@@ -40,7 +41,7 @@ CHANGE_TOLD_FOR = timedelta(hours=1)
 """A process that hears of nothing for longer forgets every session that it remembers."""
 
 
-class SqlStore(SqlConfiguration, SqlEvents, SqlSessions):
+class SqlStore(SqlConfiguration, SqlEvents, SqlMail, SqlSessions):
     """Implements `records.Store` on SQLite (one machine) and PostgreSQL (many)."""
 
     def __init__(self, database_url: str) -> None:
