@@ -43,13 +43,10 @@ def recoverable(make_world: Callable[..., World], **settings: Any) -> World:
 
 def stored(world: World, id: str, organization: str) -> StoredConnection:
     settings = {
-        "id": id,
-        "organization": organization,
-        "domains": [f"{id}.example"],
         "metadata": INITECH.metadata,
         "excluded_users": [f"first@{id}.example"],
     }
-    return StoredConnection(id, organization, settings, "active", 1, world.now, world.now)
+    return StoredConnection(id, organization, settings, "active", 1, world.now, world.now, test_passed_at=world.now)
 
 
 def kept(world: World, id: str = "acme-two") -> StoredConnection | None:

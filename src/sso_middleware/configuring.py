@@ -20,6 +20,7 @@ from .errors import ChangeRefused, EmailInvalid, NotAllowed
 from .events import Event
 from .flows.reporting import record
 from .flows.site import Site
+from .hooks import Hooks
 from .stores.configuration_records import Configuration
 from .stores.records import Store
 
@@ -56,6 +57,12 @@ class Desk:
 
     site: Site = field(repr=False)
     actor: Actor = OPERATOR
+    sees_hooks: bool = True
+    """Whether the site's hooks are the app's: the command line has none."""
+
+    @property
+    def hooks(self) -> Hooks | None:
+        return self.site.hooks if self.sees_hooks else None
 
     def configuration(self) -> Configuration:
         """As it is now. Raises NotAllowed for an admin who is none (any more)."""

@@ -22,7 +22,8 @@ from .next_step import next_step
 from .run_time_settings import KEPT_APART, RunTimeSettings, read_document
 from .setting_values import is_connection_id
 from .stores.configuration_records import Configuration, ConnectionState, StoredConnection, StoredDomain
-from .way_back import WayBack, ways_back
+from .way_back import ways_back_of
+from .ways_back import WayBack
 
 TEST_LINK_LASTS = timedelta(hours=24)
 OPERATOR_ONLY = ("sp_entity_id", "sha1_until", "skip_destination_until", "may_grant")
@@ -205,7 +206,8 @@ class ConnectionAdmin:
         self._desk.site.sessions.forget_all_now()
 
     def _summary(self, connection: Connection, connections: Connections) -> ConnectionSummary:
-        back = ways_back(self._desk.site.settings, connection, connections.admins_of(connection.organization))
+        admins = connections.admins_of(connection.organization)
+        back = ways_back_of(self._desk.site.settings, connection, admins, self._desk.hooks)
         domains = tuple(sorted(connections.domains_of(connection.id), key=lambda domain: domain.name))
         return ConnectionSummary(
             id=connection.id,
@@ -218,9 +220,9 @@ class ConnectionAdmin:
             enforce_from=connection.enforce_from,
             excluded_users=tuple(sorted(connection.excluded_users)),
             test_users=tuple(sorted(connection.test_users)),
-            admins=tuple(sorted(connections.admins_of(connection.organization))),
+            admins=tuple(sorted(admins)),
             ways_back=tuple(back),
-            next_step=next_step(connection, domains, back),
+            next_step=next_step(connection, domains, back, has_mail=self._desk.site.settings.smtp_url is not None),
         )
 
     def _tell(

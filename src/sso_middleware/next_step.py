@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from .connection import Connection, Domain
-from .way_back import WayBack
+from .ways_back import WayBack
 
 
-def next_step(connection: Connection, domains: Sequence[Domain], back: Collection[WayBack]) -> str:
-    return next(_steps(connection, domains, back), "nothing: it is in use")
+def next_step(connection: Connection, domains: Sequence[Domain], back: Collection[WayBack], *, has_mail: bool) -> str:
+    return next(_steps(connection, domains, back, has_mail), "nothing: it is in use")
 
 
-def _steps(connection: Connection, domains: Sequence[Domain], back: Collection[WayBack]) -> Iterator[str]:
+def _steps(
+    connection: Connection, domains: Sequence[Domain], back: Collection[WayBack], has_mail: bool
+) -> Iterator[str]:
     """All that is left to do, in order."""
     id, is_declared = connection.id, connection.is_declared
     if connection.state == "disabled":
@@ -28,8 +30,9 @@ def _steps(connection: Connection, domains: Sequence[Domain], back: Collection[W
         yield f"sso-middleware connections test {id}"
     if connection.state != "active":
         yield f"sso-middleware connections activate {id}"
-    if not back:
-        yield f"sso-middleware admins add EMAIL --connection {id}"
+    if not any(way.works for way in back):
+        by_mail = f"sso-middleware admins add EMAIL --connection {id}"
+        yield by_mail if has_mail else f"sso-middleware connections exclude {id} EMAIL EMAIL"
     for domain in domains if not is_declared else ():
         if domain.mode == "offer":
             yield f"sso-middleware domains mode {domain.name} exclusive"

@@ -1,29 +1,35 @@
-"""How people of an organization get back in when single sign-on fails, and whether that would work."""
+"""Whether a connection's domains could be enforced without locking anybody out.
+
+Which ways back there are, and in which words each is told, is `ways_back`'s.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Sequence
 
 from .connection import Connection
+from .hooks import Hooks, has_host_user, has_send_mail
 from .settings import Settings
-
-WayBack = Literal["excluded_users", "recovery_access"]
-ASKED_FOR = 2
-"""Excluded users: one can be ill, or have left."""
+from .ways_back import WayBack, ways_back
 
 
-def ways_back(settings: Settings, connection: Connection, admins: Collection[str]) -> list[WayBack]:
-    """Those that are set up. Whether the mail arrives is shown by `sso-middleware mail test`."""
-    found: list[WayBack] = []
-    if connection.excluded_users:
-        found.append("excluded_users")
-    if admins:
-        found.append("recovery_access")
-    return found
+def ways_back_of(
+    settings: Settings, connection: Connection, admins: Collection[str], hooks: Hooks | None
+) -> Sequence[WayBack]:
+    """Each way, working or not. `hooks`: None where the app's can't be seen, as from the command line."""
+    return ways_back(
+        excluded_users=connection.excluded_users,
+        admins=admins,
+        domains=connection.domains or (),
+        # Without it the app would not have started in mode `domains`.
+        has_host_user=hooks is None or has_host_user(hooks),
+        has_send_mail=hooks is not None and has_send_mail(hooks),
+        has_smtp=settings.smtp_url is not None,
+        background=settings.background,
+    )
 
 
-def risks_of_enforcing(connection: Connection, back: Collection[WayBack]) -> list[str]:
+def risks_of_enforcing(connection: Connection, back: Sequence[WayBack]) -> list[str]:
     """What could lock people out if this connection's domains were exclusive now; none: nothing known."""
     risks: list[str] = []
     if connection.test_passed_at is None:
@@ -31,10 +37,10 @@ def risks_of_enforcing(connection: Connection, back: Collection[WayBack]) -> lis
             "no test sign-in has passed with what the connection says now, so perhaps nobody can sign in:"
             f" `sso-middleware connections test {connection.id}`"
         )
-    if not back:
+    if not any(way.works for way in back):
         risks.append(
-            "there is no way back in if single sign-on fails: name an SSO account admin for recovery access"
-            f" (`sso-middleware admins add EMAIL --connection {connection.id}`), or two excluded users"
-            f" (`sso-middleware connections exclude {connection.id} EMAIL EMAIL`)"
+            f"there is no way back in if single sign-on fails: {'; '.join(way.words for way in back)}"
+            f" (`sso-middleware connections exclude {connection.id} EMAIL EMAIL`, or `sso-middleware admins add EMAIL"
+            f" --connection {connection.id}`)"
         )
     return risks

@@ -79,8 +79,8 @@ def test_from_nothing_to_an_enforced_domain_in_under_ten_commands(app: World) ->
     assert "passed" in browser.get(answer.location).text
 
     active = do("connections activate globex")
-    assert said_next(active) == "sso-middleware admins add EMAIL --connection globex"
-    assert said_next(do("admins add it@globex.example --connection globex")) == (
+    assert said_next(active) == "sso-middleware connections exclude globex EMAIL EMAIL"
+    assert said_next(do("connections exclude globex it1@globex.example it2@globex.example")) == (
         "sso-middleware domains mode globex.example exclusive"
     )
     app.wait(seconds=1)
@@ -105,7 +105,7 @@ def test_what_is_not_ready_is_refused_in_words(app: World) -> None:
     refused = CliRunner().invoke(main, ["domains", "mode", "globex.example", "exclusive"])
     assert refused.exit_code == 1
     assert "sso-middleware connections test globex" in refused.output
-    assert "sso-middleware admins add" in refused.output
+    assert "sso-middleware connections exclude globex EMAIL EMAIL" in refused.output
 
     run("domains mode globex.example exclusive --force")
     events = run("events").output

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..configuring import Actor
+from ..configuring import Actor, Desk
 from ..configuring_all import Configuring
 from ..connection_admin import ConnectionSummary
 from ..domain_admin import DomainSummary
@@ -33,7 +33,7 @@ def actor() -> Actor:
 def opened(config: Path | None) -> Iterator[tuple[SSO, Configuring]]:
     sso = SSO(Settings.load(config=config), NoHost())
     try:
-        yield sso, sso.acting_as(actor())
+        yield sso, Configuring(Desk(sso.site, actor(), sees_hooks=False))
     finally:
         sso.site.store.close()
 
@@ -71,7 +71,7 @@ def connection_as_json(summary: ConnectionSummary) -> dict[str, object]:
         "excluded_users": list(summary.excluded_users),
         "test_users": list(summary.test_users),
         "admins": list(summary.admins),
-        "ways_back": list(summary.ways_back),
+        "ways_back": [{"name": way.name, "works": way.works, "words": way.words} for way in summary.ways_back],
         "next": summary.next_step,
     }
 

@@ -339,7 +339,8 @@ def _as_text(summary: ConnectionSummary) -> str:
         f"    domains: {domains or 'none'}",
         f"    identity provider: {summary.identity_provider or 'not known yet'}",
         f"    test sign-in: {f'passed {summary.test_passed_at:%Y-%m-%d %H:%M}Z' if summary.test_passed_at else 'none'}",
-        f"    way back: {', '.join(way.replace('_', ' ') for way in summary.ways_back) or 'none'}",
+        *(f"    way back: {way.words}" for way in summary.ways_back if way.works),
+        *(f"    no way back: {way.words}" for way in summary.ways_back if not way.works),
         f"    next: {summary.next_step}",
     ]
     return "\n".join(lines)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..calling import Call
-from ..connections import read_connections
-from ..errors import ConfigurationError, ConnectionChanged, ConnectionDeclared
+from ..connections import read_one
+from ..errors import CertificateUnusable, ConfigurationError, ConnectionChanged, ConnectionDeclared, MetadataUnusable
 from ..hooks import has_host_user
 from ..idp_source import FromFile, FromUrl, FromXml, recognise
+from ..run_time_settings import read_document
 from ..settings import ConnectionSettings
 from ..stores.configuration_records import Configuration, ConnectionState, StoredConnection
 from .site import Site
@@ -33,6 +35,8 @@ class OwnConnection:
     declared: ConnectionSettings | None = field(repr=False)
     """Given: the settings declare it, and only its state can be changed."""
     kept: StoredConnection | None = field(repr=False)
+    settings: ConnectionSettings | None = field(repr=False)
+    """None if what is kept can't be read any more."""
 
     @property
     def version(self) -> int:
@@ -43,25 +47,11 @@ class OwnConnection:
     def state(self) -> ConnectionState:
         if self.kept is not None and self.kept.state is not None:
             return self.kept.state
-        return "active" if self.declared is None or self.declared.enabled else "disabled"
+        return "draft" if self.declared is None else self.declared.declared_state
 
     @property
     def excluded_users(self) -> tuple[str, ...]:
         return () if self.settings is None else self.settings.excluded_users
-
-    @property
-    def settings(self) -> ConnectionSettings | None:
-        """None if what is kept can't be read any more."""
-        if self.declared is not None:
-            return self.declared
-        try:
-            return ConnectionSettings(**self._given)
-        except ConfigurationError:
-            return None
-
-    @property
-    def _given(self) -> dict[str, Any]:
-        return {} if self.kept is None or self.kept.settings is None else dict(self.kept.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +69,11 @@ class Change:
 def find_connection(site: Site, configuration: Configuration, id: str, organization: str) -> OwnConnection:
     declared = next((c for c in site.settings.connections if c.id == id), None)
     kept = next((c for c in configuration.connections if c.id == id), None)
-    return OwnConnection(id, organization, declared, kept)
+    settings: ConnectionSettings | None = declared
+    if declared is None and kept is not None:
+        with suppress(ConfigurationError):
+            settings = read_document(kept, site.settings)
+    return OwnConnection(id, organization, declared, kept, settings)
 
 
 async def change_state(site: Site, call: Call, own: OwnConnection, *, to_disabled: bool, version: int) -> Change:
@@ -92,8 +86,12 @@ async def change_state(site: Site, call: Call, own: OwnConnection, *, to_disable
         raise ConnectionChanged(f"connection {own.id!r} is {before}: there is nothing to switch {_word(to_disabled)}")
     if own.declared is not None and not own.declared.enabled:
         raise ConnectionDeclared("the settings themselves switch this connection off")
-    # As declared, where the settings declare it: so that it follows them again.
-    state: ConnectionState | None = "disabled" if to_disabled else ("active" if own.declared is None else None)
+    state: ConnectionState | None = "disabled"
+    if not to_disabled:
+        # As declared, where the settings declare it: so that it follows them again. What never passed a test has
+        # to do so first.
+        was_tested = own.kept is not None and own.kept.test_passed_at is not None
+        state = None if own.declared is not None else "active" if was_tested else "draft"
     await _put(site, call, own, version, state=state)
     return Change("state", before, state or "active")
 
@@ -101,7 +99,7 @@ async def change_state(site: Site, call: Call, own: OwnConnection, *, to_disable
 async def change_metadata(site: Site, call: Call, own: OwnConnection, *, text: str, version: int) -> Change:
     """Another identity provider, or its new keys: XML or a URL. Raises ConfigurationError, ConnectionDeclared …"""
     given = _changeable(own)
-    before = await call(_describe, site, given)
+    before = await call(_describe, site, own, given)
     try:
         source = recognise(text)
     except ValueError as error:
@@ -117,7 +115,7 @@ async def change_metadata(site: Site, call: Call, own: OwnConnection, *, text: s
     else:
         given |= {"entity_id": source.entity_id, "sso_url": source.sso_url, "certificates": list(source.certificates)}
     await _put(site, call, own, version, settings=given)
-    return Change("metadata", before, await call(_describe, site, given))
+    return Change("metadata", before, await call(_describe, site, own, given))
 
 
 async def change_excluded_users(site: Site, call: Call, own: OwnConnection, *, text: str, version: int) -> Change:
@@ -151,7 +149,7 @@ async def _put(site: Site, call: Call, own: OwnConnection, version: int, **chang
         raise ConnectionChanged(f"connection {own.id!r} is at version {own.version}, and {version} was looked at")
     settings = own.settings
     if "settings" in changes:
-        settings = await call(_read, site, changes["settings"])
+        settings = await call(_read, site, own, changes["settings"])
     now = site.now()
     if own.kept is None:
         state: ConnectionState | None = changes["state"]
@@ -167,27 +165,25 @@ async def _put(site: Site, call: Call, own: OwnConnection, version: int, **chang
     return settings
 
 
-def _read(site: Site, given: Mapping[str, Any]) -> ConnectionSettings:
-    """As at start: what would be refused there is refused here. Raises ConfigurationError."""
-    declared = ConnectionSettings(**given)
-    if isinstance(declared.source, FromUrl) and not declared.source.url.startswith("https://"):
-        raise ConfigurationError("metadata: must begin with https://")
-    _trust_of(site, declared)
-    return declared
+def _read(site: Site, own: OwnConnection, given: Mapping[str, Any]) -> ConnectionSettings:
+    """As `sso.connections` reads it: what would be refused there is refused here. Raises ConfigurationError."""
+    if own.kept is None:
+        raise ConnectionDeclared(f"nothing is kept of connection {own.id!r}")
+    document = read_document(replace(own.kept, settings=given), site.settings)
+    try:
+        read_one(document, site.settings, site.now())
+    except (MetadataUnusable, CertificateUnusable) as error:
+        raise ConfigurationError(f"metadata: {error.detail}") from None
+    return document
 
 
-def _trust_of(site: Site, declared: ConnectionSettings) -> str | None:
-    """The entity id of whom it trusts; None if that is fetched first. Raises ConfigurationError."""
-    (connection,) = read_connections(site.settings.model_copy(update={"connections": (declared,)}), site.now())
-    return None if connection.identity_provider is None else connection.identity_provider.entity_id
-
-
-def _describe(site: Site, given: Mapping[str, Any]) -> str:
+def _describe(site: Site, own: OwnConnection, given: Mapping[str, Any]) -> str:
     """Which metadata, without its length: whoever has it can tell whether it is this."""
     if given.get("metadata_url"):
         return f"fetched from {given['metadata_url']}"
     try:
-        entity_id = _trust_of(site, ConnectionSettings(**given))
+        connection = read_one(_read(site, own, given), site.settings, site.now())
+        entity_id = connection.identity_provider.entity_id if connection.identity_provider else "none"
     except ConfigurationError:
         entity_id = "unusable"
     text = json.dumps({name: given.get(name) for name in _NAMES_ITS_IDP}, default=str, sort_keys=True)
