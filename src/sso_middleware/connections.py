@@ -57,6 +57,8 @@ class Connection:
     """A stamp of how an assertion becomes a principal: sessions of another one are renewed before they are used."""
     attributes: AttributeMap
     required_attributes: frozenset[str]
+    just_in_time: bool
+    secondary_email_fallback: bool
     name_id_format: str | None
     signature_algorithm: OurSignatureAlgorithm
     """What we sign our own messages with."""
@@ -215,6 +217,8 @@ def build_connection(
         policy=_policy_of(declared),
         attributes=declared.attributes,
         required_attributes=frozenset(declared.required_attributes),
+        just_in_time=declared.just_in_time,
+        secondary_email_fallback=declared.secondary_email_fallback,
         name_id_format=declared.name_id_format,
         signature_algorithm=declared.signature_algorithm,
         metadata_version=version,

@@ -33,6 +33,12 @@ class Identity:
     `key` is the same at each login of this person on this connection. `user_id` is what an earlier
     `Link` said. `attempt_id` is the same when the hook is called again for the same login. `roles`
     are the raw values of the roles attribute. `attributes` holds all values by attribute name.
+
+    `changed` names the fields that are not what they were when this hook last said yes to the person (of `email`,
+    `secondary_email`, `first_name`, `last_name`, `country`, `department`, `roles`); it is empty for whom it never
+    did. `former_email` is the address before this one, if there ever was another. `is_new`: the hook never said yes
+    to them. `may_create` is False where the connection's `just_in_time` is off: then only `Link` lets in somebody
+    without a `user_id`.
     """
 
     connection_id: str
@@ -47,6 +53,11 @@ class Identity:
     attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     user_id: str | None
     attempt_id: str
+    secondary_email: str | None = field(default=None, repr=False)
+    former_email: str | None = field(default=None, repr=False)
+    changed: frozenset[str] = frozenset()
+    is_new: bool = True
+    may_create: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,11 @@ class Hooks:
     def on_event(self, event: Event) -> MaybeAwaitable[None]:
         """Something happened; for the host's own audit trail."""
         return None
+
+
+def has_provision(hooks: Hooks) -> bool:
+    """Whether the host decides who a person is at all."""
+    return type(hooks).provision is not Hooks.provision
 
 
 def has_host_user(hooks: Hooks) -> bool:

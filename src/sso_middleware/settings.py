@@ -22,6 +22,7 @@ from pydantic import (
     field_validator,
 )
 
+from .calling import HOOK_TIMEOUT
 from .connection_settings import AttributeMap, Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
 from .setting_problems import SeveralProblems
@@ -134,6 +135,9 @@ class Settings(Checked):
     """Housekeeping in a thread; False: `sso-middleware housekeeping`, from cron."""
     threads: Annotated[int, Field(ge=1, le=64)] = 8
     """Workers for what is plain, under ASGI."""
+
+    hook_timeout: Annotated[Timeout, at_most("60s")] = HOOK_TIMEOUT
+    """How long we wait for a hook of the host's."""
 
     signing_key: SecretPem | None = None
     """PEM, or a PEM file. Without it a key is made at first use and kept, sealed."""

@@ -17,6 +17,7 @@ from .dev_idp import dev_idp
 from .explain import explain_file
 from .keys import keys
 from .metadata import metadata
+from .people import people
 from .records import events, housekeeping, migrate
 from .sessions import sessions
 from .starting import init
@@ -39,5 +40,18 @@ def main() -> None:
     """Single sign-on for any WSGI or ASGI app."""
 
 
-for _command in (init, check, metadata, migrate, housekeeping, events, explain_file, keys, sessions, dev_idp, demo):
+for _command in (
+    init,
+    check,
+    metadata,
+    migrate,
+    housekeeping,
+    events,
+    explain_file,
+    keys,
+    sessions,
+    people,
+    dev_idp,
+    demo,
+):
     main.add_command(_command)

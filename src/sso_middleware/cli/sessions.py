@@ -95,7 +95,7 @@ def revoke(config: Path | None, as_json: bool, yes: bool, everyone: bool, **name
     with _open(config) as (settings, live):
         if not yes:
             _confirm(live, named, everyone, does="ends", question="End them?")
-        number = live.revoke(**named, everyone=everyone, actor=_actor())
+        number = live.revoke(**named, everyone=everyone, actor=actor_of_command())
     _tell(number, settings, as_json, "ended", "Every worker refuses them", "Nobody of these is signed in.")
 
 
@@ -115,7 +115,7 @@ def renew(config: Path | None, as_json: bool, yes: bool, everyone: bool, **named
     with _open(config) as (settings, live):
         if not yes:
             _confirm(live, named, everyone, does="sends to their identity provider", question="Renew them?")
-        number = live.require_renewal(**named, everyone=everyone, actor=_actor())
+        number = live.require_renewal(**named, everyone=everyone, actor=actor_of_command())
     told = "Every worker has them confirmed at their next use,"
     _tell(number, settings, as_json, "to be renewed", told, "Nobody of these is signed in.")
 
@@ -145,7 +145,7 @@ def _confirm(live: LiveSessions, named: Named, everyone: bool, *, does: str, que
         click.confirm(question, abort=True, err=True)
 
 
-def _actor() -> str:
+def actor_of_command() -> str:
     try:
         return f"command line, {getpass.getuser()}"
     except (KeyError, OSError):  # a user without a name, as in many containers

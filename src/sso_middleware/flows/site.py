@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
-from ..calling import Clock
+from ..calling import Clock, Pause
 from ..connections import Connections
 from ..directory import Directory
 from ..hooks import Hooks
@@ -37,6 +37,7 @@ class Site:
     hooks: Hooks
     pages: Pages
     now: Clock
+    pause: Pause = field(repr=False)
     counters: Counters = field(default_factory=Counters, repr=False)
     """This process's own."""
 

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 from ..events import Event
 from .configuration_records import ConfigurationStore
+from .people_records import PeopleStore
 from .session_records import Device, Session, SessionStore
 
 __all__ = ["Device", "Session"]
@@ -120,7 +121,7 @@ class Count:
     ends_at: datetime
 
 
-class Store(SessionStore, ConfigurationStore, Protocol):
+class Store(SessionStore, ConfigurationStore, PeopleStore, Protocol):
     """What the flows need. Raises StoreUnavailable whenever the database can't be read or written."""
 
     # Logins
@@ -151,14 +152,6 @@ class Store(SessionStore, ConfigurationStore, Protocol):
         For an unsolicited Response there is no request to compare; the handle alone is the binding.
         """
         ...
-
-    # People
-
-    def get_link(self, connection_id: str, principal_key: str) -> str | None:
-        """The host's user id for this person."""
-        ...
-
-    def put_link(self, connection_id: str, principal_key: str, user_id: str, now: datetime) -> None: ...
 
     # Our own keys
 
