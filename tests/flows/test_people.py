@@ -18,6 +18,7 @@ from tests.world import Answer, Browser, World
 from sso_middleware import SSO, ConfigurationError, Continue, Hooks, Identity, Link, Reject
 from sso_middleware.saml.assertion import NAME_ID_PERSISTENT
 from sso_middleware.stores.people_records import PeopleQuery, Person
+from sso_middleware.stores.session_records import SessionQuery
 
 ADA = "ada.lovelace@acme.example"
 BY_ID = {"attributes": {"principal_id": "UserPrincipalId"}}
@@ -398,6 +399,38 @@ def test_a_person_who_was_forgotten_meanwhile_is_not_signed_in(world: World) -> 
     assert world.codes == ["person_busy"]
     world.hooks.decision = lambda identity: Link("user-1")
     assert comes(world).status == 303
+
+
+@pytest.mark.parametrize("step", ["unlinks", "forgets", "merges", "links anew"])
+def test_an_admins_step_in_the_middle_of_a_sign_in_leaves_no_session_of_before(world: World, step: str) -> None:
+    """Between the host's answer and the session: it is taken back, and the next try is as things are then."""
+    user_for_each_key(world)
+    comes(world)
+    attributes = (SentAttribute("Email", ("bob@acme.example",)), *attributes_of(ADA)[1:])
+    comes(world, "bob", "bob@acme.example", attributes=attributes)
+    bob, ada = sorted(people(world), key=lambda person: person.email, reverse=True)
+    add_session = world.store.add_session
+    steps: dict[str, Callable[[], object]] = {
+        "unlinks": lambda: world.store.unlink_person(ada.id, world.now),
+        "forgets": lambda: world.store.unlink_person(ada.id, world.now, forget=True),
+        "merges": lambda: world.store.merge_people(bob.id, ada.id, world.now),
+        "links anew": lambda: world.store.keep_provisioned(ada.id, "a", user_id="another", told={}, now=world.now),
+    }
+
+    def too_late(*args: Any, **kwargs: Any) -> None:
+        steps[step]()
+        add_session(*args, **kwargs)
+
+    world.store.add_session = too_late  # type: ignore[method-assign]  # an admin is at work on another machine
+    browser = world.browser()
+    answer = comes(world, browser=browser)
+
+    assert (answer.status, world.codes[-1]) == (503, "person_busy")
+    assert not browser.has_session
+    left = world.store.find_sessions(SessionQuery())
+    assert all(session.principal["user_id"] != "user-1" or session.is_stale for session in left)
+    world.store.add_session = add_session  # type: ignore[method-assign]
+    assert comes(world, browser=browser).status == 303
 
 
 @pytest.mark.parametrize("answer", ["raises", "rejects", "continues"])

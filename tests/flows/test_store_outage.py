@@ -28,6 +28,7 @@ CALLS = (
     "arrive",
     "claim_provisioning",
     "keep_provisioned",
+    "find_people",
     "renew_session",
 )
 

@@ -5,6 +5,7 @@ asked of them, and the host last of all, who is told everything at once:
 
     arrive:   read the identity -> find the person
     welcome:  ask the host -> the principal
+    confirm:  once the session is there, that all of it is still so
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from dataclasses import dataclass, replace
 
 from ..calling import Call
 from ..connections import Connection
+from ..errors import PersonBusy
 from ..hooks import Identity
 from ..principal import Principal
 from ..saml.assertion import Assertion
-from ..stores.people_records import Person
-from ..web import Request
+from ..stores.people_records import PeopleQuery, Person
+from ..web import Cookie, Request
 from .people import find_person
 from .provisioning import provision, read_identity, told_before
+from .sessions import withdraw_session
 from .site import Site
 
 
@@ -70,3 +73,16 @@ async def welcome(site: Site, call: Call, arrival: Arrival) -> Principal:
         roles=identity.roles,
         attributes=identity.attributes,
     )
+
+
+async def confirm(site: Site, call: Call, principal: Principal, cookie: Cookie) -> None:
+    """Whoever was unlinked, merged, forgotten or linked anew in this very moment gets no session of before that.
+
+    An admin's step ends the sessions that it finds, and the one of `cookie` was not there then. Raises PersonBusy.
+    """
+    query = PeopleQuery(connection_ids=(principal.connection_id,), key=principal.key)
+    for person in await call(site.store.find_people, query):
+        if person.key == principal.key and principal.user_id in (None, person.user_id):
+            return
+    await withdraw_session(site, call, cookie)
+    raise PersonBusy("the person was unlinked, merged, forgotten or linked anew at this very moment")

@@ -19,7 +19,7 @@ from ..errors import (
 from ..saml.assertion import Assertion
 from ..stores.records import PendingLogin
 from ..web import Cookie, Reply, Request, see_other
-from .arriving import arrive, welcome
+from .arriving import arrive, confirm, welcome
 from .browsers import is_bound, known_cookie
 from .explaining import explained_by
 from .forms import csrf_token, read_own_form, refuse_frames
@@ -157,6 +157,7 @@ async def _sign_in(
         arrival = await arrive(site, request, call, connection, assertion)
         principal = await welcome(site, call, arrival)
     cookie = await open_session(site, request, call, connection, assertion, principal)
+    await confirm(site, call, principal, cookie)
     await report(
         site,
         request,

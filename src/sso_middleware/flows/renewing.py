@@ -17,7 +17,7 @@ from ..principal import Principal
 from ..saml.assertion import Assertion
 from ..stores.records import LoginRequest, Session
 from ..web import Reply, Request, json_reply, see_other
-from .arriving import arrive, welcome
+from .arriving import arrive, confirm, welcome
 from .browsers import known_cookie
 from .explaining import explained_by
 from .forms import refuse_frames
@@ -180,6 +180,7 @@ async def finish_renewal(
     cookie = await renew_session(site, call, found, connection, outcome.assertion, principal)
     if cookie is None:  # revoked at this very moment
         return see_other(site.page_url("login", return_to=return_to))
+    await confirm(site, call, principal, cookie)
     await report(site, request, call, "session_renewed", connection_id=connection.id, email=principal.email)
     return see_other(site.app_url(return_to), cookie, known_cookie(site, request))
 
