@@ -39,7 +39,7 @@ from sso_middleware import (
     WSGIMiddleware,
     current_principal,
 )
-from sso_middleware.calling import call_blocking, run
+from sso_middleware.calling import call_blocking, pause, run
 from sso_middleware.flows.sending import send_due_mail
 from sso_middleware.hooks import ProvisionDecision
 from sso_middleware.stores.sql import SqlStore
@@ -328,6 +328,8 @@ class World:
         self.hooks = WorldHooks()
         self.app = HostApp()
         self.mount = ""
+        self.on_pause: Callable[[], None] | None = None
+        """What happens while somebody waits: given, the time passes by this world's clock only."""
         self.store = store
         own_key = make_signer("our own key")
         values: dict[str, Any] = {
@@ -348,6 +350,7 @@ class World:
             AsyncHooks(self.hooks) if style == "async" else self.hooks,
             store=AsyncStore(store) if style == "async" else store,
             now=lambda: self.now,
+            pause=self._pause,
         )
         self.wrap(self.app.wsgi if kind == "wsgi" else self.app.asgi)
         self._loop = asyncio.Runner()
@@ -368,6 +371,13 @@ class World:
             self.wsgi: Any = WSGIMiddleware(validator(app), self.sso)
         else:
             self.asgi: Any = ASGIMiddleware(app, self.sso)
+
+    async def _pause(self, seconds: float) -> None:
+        if self.on_pause is None:
+            await pause(seconds)
+        else:
+            self.wait(seconds=seconds)
+            self.on_pause()
 
     def close(self) -> None:
         self._loop.close()

@@ -40,7 +40,7 @@ class ASGIMiddleware:
     def __init__(self, app: ASGIApp, sso: SSO) -> None:
         self.app = app
         self.sso = sso
-        self.call = CallCooperatively(sso.settings.threads)
+        self.call = CallCooperatively(sso.settings.threads, hook_timeout=sso.settings.hook_timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -3,6 +3,10 @@
 Under ASGI what is async is awaited and what is plain gets a bounded worker thread. Under WSGI
 nothing ever suspends: what is plain is called, what is async (a host's hook) runs on one background
 loop, and the same coroutine finishes in a single `send(None)`.
+
+A `Hook` of the host's may take so long and no longer, where that is ours to say. What is async is cancelled. A
+plain one can't be: under ASGI whoever waits for it goes on, and it keeps its worker until it ends; under WSGI it
+has the server's own thread, and the server's time-out.
 """
 
 from __future__ import annotations
@@ -13,8 +17,8 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from asgiref.sync import sync_to_async
 
@@ -22,11 +26,34 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Clock = Callable[[], datetime]
+Pause = Callable[[float], Awaitable[None]]
+
+HOOK_TIMEOUT = timedelta(seconds=10)
+"""Where no setting says otherwise."""
 
 
 def system_clock() -> datetime:
     """The one place where the time comes from, unless a clock is given. Always aware, always UTC."""
     return datetime.now(UTC)
+
+
+async def pause(seconds: float) -> None:
+    """Wait. It needs no worker thread under ASGI; under WSGI it holds the server's."""
+    await asyncio.sleep(seconds)
+
+
+class TookTooLong(Exception):
+    """A hook did not answer in time. What is async was cancelled; a plain one may still be at work."""
+
+
+class Hook(Generic[P, T]):
+    """A function of the host's: whoever carries it out waits for it for a limited time."""
+
+    def __init__(self, fn: Callable[P, Awaitable[T] | T]) -> None:
+        self.fn = fn
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T] | T:
+        return self.fn(*args, **kwargs)
 
 
 class Call(Protocol):
@@ -56,21 +83,33 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("the core awaited something other than call()")
 
 
-async def call_blocking(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """The WSGI world's `call`: never suspends."""
-    result = fn(*args, **kwargs)
-    return _background_loop.wait_for(result) if inspect.isawaitable(result) else result
+class CallBlocking:
+    """The WSGI world's `call`: never suspends. Raises TookTooLong for a Hook that is async and does not end."""
+
+    def __init__(self, *, hook_timeout: timedelta = HOOK_TIMEOUT) -> None:
+        self._hook_seconds = hook_timeout.total_seconds()
+
+    async def __call__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        result = fn(*args, **kwargs)
+        if not inspect.isawaitable(result):
+            return result
+        return _background_loop.wait_for(result, self._hook_seconds if isinstance(fn, Hook) else None)
+
+
+call_blocking = CallBlocking()
+"""For whoever has no settings at hand."""
 
 
 class CallCooperatively:
     """The ASGI world's `call`: awaits what is async, gives what is plain one of `threads` workers.
 
     The pool is made at first use, so after a fork. A context variable set by the host is seen in the
-    worker thread.
+    worker thread. Raises TookTooLong for a Hook that does not end in time.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, hook_timeout: timedelta = HOOK_TIMEOUT) -> None:
         self._threads = threads
+        self._hook_seconds = hook_timeout.total_seconds()
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
 
@@ -81,11 +120,28 @@ class CallCooperatively:
         return self._pool
 
     async def __call__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(fn, Hook):
+            return await _within(self._hook_seconds, self._carry_out(fn.fn, *args, **kwargs))
+        return await self._carry_out(fn, *args, **kwargs)
+
+    async def _carry_out(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if inspect.iscoroutinefunction(fn):
             return await fn(*args, **kwargs)
         in_thread = sync_to_async(_call_plain, thread_sensitive=False, executor=self._executor())
         result = await in_thread(fn, *args, **kwargs)
         return await result if inspect.isawaitable(result) else result
+
+
+async def _within(seconds: float | None, awaitable: Awaitable[T]) -> T:
+    """Raises TookTooLong, not the TimeoutError that a hook may raise itself."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await awaitable
+    except TimeoutError:
+        if limit.expired():
+            raise TookTooLong from None
+        raise
 
 
 def _call_plain(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -104,11 +160,8 @@ class _BackgroundLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
 
-    def wait_for(self, awaitable: Awaitable[T]) -> T:
-        async def finish() -> T:
-            return await awaitable
-
-        return asyncio.run_coroutine_threadsafe(finish(), self._started()).result()
+    def wait_for(self, awaitable: Awaitable[T], seconds: float | None) -> T:
+        return asyncio.run_coroutine_threadsafe(_within(seconds, awaitable), self._started()).result()
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:

@@ -60,6 +60,8 @@ class Connection:
     attributes: AttributeMap
     required_attributes: frozenset[str]
     profile: ProfilePolicy
+    just_in_time: bool
+    secondary_email_fallback: bool
     name_id_format: str | None
     signature_algorithm: OurSignatureAlgorithm
     """What we sign our own messages with."""

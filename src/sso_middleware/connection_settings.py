@@ -163,6 +163,10 @@ class ConnectionSettings(Checked):
     """Our entity id for this connection, where its identity provider knows another."""
     acs_paths: tuple[AcsPath, ...] = ()
     """Further paths below the mount that take its Responses. The first is the one that our requests name."""
+    just_in_time: bool = True
+    """Whoever comes is provisioned. Off: only who is a user of the app's already, as its hook `provision` says."""
+    secondary_email_fallback: bool = False
+    """Who comes under a new key is found by either e-mail address, of this connection's own domains."""
     attributes: AttributeMap = AttributeMap()
     required_attributes: tuple[RequiredAttribute, ...] = ("email", "first_name", "last_name")
     """Leave a name out to waive it; the e-mail address can't be."""

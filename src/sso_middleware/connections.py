@@ -123,6 +123,8 @@ def build_connection(
         attributes=declared.attributes,
         required_attributes=frozenset(declared.required_attributes),
         profile=declared.profile,
+        just_in_time=declared.just_in_time,
+        secondary_email_fallback=declared.secondary_email_fallback,
         name_id_format=declared.name_id_format,
         signature_algorithm=declared.signature_algorithm,
         test_users=frozenset(declared.test_users),

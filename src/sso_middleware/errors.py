@@ -18,6 +18,7 @@ e-mail address or a piece of a message.
     ├── SessionChoiceRefused        400: which sessions an admin means is not clear
     ├── ChangeRefused …             409: what an admin wants to change can't be, or may not be by them (403)
     ├── MailFailed                  502: a mail that could not be sent (now)
+    ├── PeopleChoiceRefused         400: which person an admin means is not clear
     ├── InvalidToken                a signed value that isn't ours, or not for this purpose
     └── Refused                     a request or a message that we don't act on
         ├── BadRequest …            the HTTP request is malformed (400, 405, 413, 415, 421)
@@ -218,6 +219,18 @@ class LockOutRisked(ChangeRefused):
     """To make a domain exclusive now could lock its people out; the text says what is missing."""
 
     code = "lock_out_risked"
+
+
+class PeopleChoiceRefused(SSOError):
+    """Which person an admin means is not clear, or what is to be done with them can't be; nothing was changed."""
+
+    code = "people_choice_refused"
+    status = 400
+
+    def __init__(self, detail: str = "", *, is_unknown: bool = False) -> None:
+        super().__init__(detail)
+        self.is_unknown = is_unknown
+        """Nobody is known by what was named; else it is several, or was said in no clear way."""
 
 
 class Refused(SSOError):
@@ -457,6 +470,38 @@ class ProvisioningRejected(LoginRefused):
         return self.message or self.public_message
 
 
+class PersonConflict(LoginRefused):
+    """Whom the assertion is about can't be told: one person under two keys, say, or two people with one address."""
+
+    code = "person_conflict"
+    public_message = (
+        "Your identity provider says something of you that does not fit what is known here. Please tell your"
+        " administrator, with the reference below."
+    )
+
+
+class PrincipalShared(LoginRefused):
+    """Two people came under one principal value: address and NameID, or address and names, are another person's."""
+
+    code = "principal_shared"
+    public_message = PersonConflict.public_message
+
+
+class UserLinkedTwice(LoginRefused):
+    """The host's ``provision`` hook linked somebody to a user that another person of the connection is already."""
+
+    code = "user_linked_twice"
+    public_message = "Your account here belongs to somebody else by now. Please tell your administrator."
+
+
+class InvitationNeeded(LoginRefused):
+    """The connection has ``just_in_time`` off, and the host's ``provision`` hook did not say which user this is."""
+
+    code = "invitation_needed"
+    heading = "You need an invitation"
+    public_message = "You have no account here yet. Please ask whoever manages this application to invite you."
+
+
 class LogoutRefused(Refused):
     code = "logout_refused"
     public_message = "A sign-out by your organization could not be completed. You may still be signed in."
@@ -530,6 +575,19 @@ class HookFailed(SSOError):
     code = "hook_failed"
     status = 503
     public_message = "Signing in is not available right now. Please try again in a moment."
+
+
+class HookTimedOut(HookFailed):
+    """A hook of the host's did not answer within ``hook_timeout``."""
+
+    code = "hook_timed_out"
+
+
+class PersonBusy(HookFailed):
+    """The host is being asked about this person by another sign-in, or an admin has just changed who they are."""
+
+    code = "person_busy"
+    public_message = "Your account is being set up at this moment. Please try again in a few seconds."
 
 
 # SAML messages. `saml/` raises these and nothing else.

@@ -36,6 +36,12 @@ class Identity:
     are the raw values of the roles attribute. `attributes` holds all values by attribute name.
     `country` is alpha-2, and `team` your own id of it; None: what came is not one, or none did.
     `secondary_email` is within the connection's domains, too.
+
+    `changed` names the fields that are not what they were when this hook last said yes to the person (of `email`,
+    `secondary_email`, `first_name`, `last_name`, `country`, `department`, `roles`); it is empty for whom it never
+    did. `former_email` is the address before this one, if there ever was another. `is_new`: the hook never said yes
+    to them. `may_create` is False where the connection's `just_in_time` is off: then only `Link` lets in somebody
+    without a `user_id`.
     """
 
     connection_id: str
@@ -55,6 +61,10 @@ class Identity:
     secondary_email: str | None = field(default=None, repr=False)
     roles_overage: bool = False
     """The person is in more groups than the identity provider sends, so it sent none: not the same as none."""
+    former_email: str | None = field(default=None, repr=False)
+    changed: frozenset[str] = frozenset()
+    is_new: bool = True
+    may_create: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,11 @@ class Hooks:
     def on_event(self, event: Event) -> MaybeAwaitable[None]:
         """Something happened; for the host's own audit trail."""
         return None
+
+
+def has_provision(hooks: Hooks) -> bool:
+    """Whether the host decides who a person is at all."""
+    return type(hooks).provision is not Hooks.provision
 
 
 def has_host_user(hooks: Hooks) -> bool:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from .attribute_settings import AttributeMap
+from .calling import HOOK_TIMEOUT
 from .connection_settings import Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
 from .mail_settings import MailFrom, SmtpUrl
@@ -143,6 +144,9 @@ class Settings(Checked):
     """Housekeeping in a thread; False: `sso-middleware housekeeping`, from cron."""
     threads: Annotated[int, Field(ge=1, le=64)] = 8
     """Workers for what is plain, under ASGI."""
+
+    hook_timeout: Annotated[Timeout, at_most("60s")] = HOOK_TIMEOUT
+    """How long we wait for a hook of the host's."""
 
     signing_key: SecretPem | None = None
     """PEM, or a PEM file. Without it a key is made at first use and kept, sealed."""

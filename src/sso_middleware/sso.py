@@ -13,7 +13,7 @@ from typing import Any
 
 from werkzeug.datastructures import Headers
 
-from .calling import Call, Clock, system_clock
+from .calling import Call, Clock, Pause, pause, system_clock
 from .configuring import OPERATOR, Actor, Desk
 from .configuring_all import Configuring
 from .connections import Connections, our_side, read_connections, slo_url
@@ -43,10 +43,11 @@ from .flows.recalling import Recall
 from .flows.reporting import about
 from .flows.site import Site
 from .flows.supplied_keys import read_supplied_keys
-from .hooks import Hooks, has_host_user
+from .hooks import Hooks, has_host_user, has_provision
 from .housekeeping import Housekeeping
 from .live_sessions import LiveSessions
 from .pages import Pages
+from .people_admin import People
 from .saml.metadata import build_sp_metadata
 from .saml.self_test import check_installation
 from .setting_rules import is_below
@@ -86,7 +87,13 @@ class SSO:
     """One app's single sign-on. Raises ConfigurationError with everything that is wrong, at start."""
 
     def __init__(
-        self, settings: Settings, hooks: Hooks, *, store: Store | None = None, now: Clock = system_clock
+        self,
+        settings: Settings,
+        hooks: Hooks,
+        *,
+        store: Store | None = None,
+        now: Clock = system_clock,
+        pause: Pause = pause,
     ) -> None:
         check_installation()
         connections = read_connections(settings, now())
@@ -121,12 +128,14 @@ class SSO:
             pages=Pages(),
             now=now,
             wake_housekeeping=self._wake_housekeeping,
+            pause=pause,
         )
         self.recall = Recall(self.site, self._may_be_ours)
         """What `decide` would say of an HTTP request, from memory and at once; None: ask it."""
         self.sessions = LiveSessions(self.site)
         operator = self.acting_as(OPERATOR)
         self.connections, self.domains, self.admins = operator.connections, operator.domains, operator.admins
+        self.people = People(self.site)
         # What is remembered may be half of the delay old when it is asked, so the other half is left to ask in.
         self.liveness_checked_every = min(
             LIVENESS_CHECKED_EVERY, settings.revocation_delay / 2 or LIVENESS_CHECKED_EVERY
@@ -273,7 +282,13 @@ def _check_method(method: str, *allowed: str) -> None:
 
 
 def _check_hooks(settings: Settings, connections: Connections, hooks: Hooks) -> None:
-    """Without `host_user` a rule about the host's own people would silently never apply."""
+    """Without a hook a rule about the host's own people would silently never apply, or nobody could come in."""
+    closed = [connection.id for connection in connections if not connection.just_in_time]
+    if closed and not has_provision(hooks):
+        raise ConfigurationError(
+            f"just_in_time = false of connection {closed[0]!r} needs the hook provision: it alone can say who was"
+            " invited; pass hooks=… with a method provision(identity)"
+        )
     if has_host_user(hooks):
         return
     if settings.mode == "domains" and len(connections) > 0:

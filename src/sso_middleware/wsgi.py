@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import Headers
 
-from .calling import call_blocking, run
+from .calling import CallBlocking, call_blocking, run
 from .errors import BodyTooLarge
 from .principal import _current
 from .replaying import change_environ
@@ -33,6 +33,7 @@ class WSGIMiddleware:
     def __init__(self, app: WSGIApplication, sso: SSO) -> None:
         self.app = app
         self.sso = sso
+        self.call = CallBlocking(hook_timeout=sso.settings.hook_timeout)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         _current.set(None)  # a server that did not close the answer before this one left it set in its thread
@@ -52,7 +53,7 @@ class WSGIMiddleware:
                 return self.app(_environ_for_host(environ, decision, self.sso), start_response)
             return self._pass_on(None, decision, environ, start_response)
         request = make_request(environ, self.sso)
-        answer = run(self.sso.decide(request, call_blocking))
+        answer = run(self.sso.decide(request, self.call))
         if isinstance(answer, Reply):
             return send(answer, request.method, start_response)
         return self._pass_on(request, answer, environ, start_response)

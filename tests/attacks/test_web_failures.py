@@ -21,6 +21,7 @@ from werkzeug.datastructures import Headers
 from sso_middleware import Link
 from sso_middleware.errors import StoreUnavailable
 from sso_middleware.hooks import Identity
+from sso_middleware.stores.people_records import Arriving, Decision, Rule
 from sso_middleware.stores.records import TakenLogin
 from sso_middleware.stores.sql import SqlStore
 
@@ -36,9 +37,11 @@ STEPS = (
     "add_pending_login",
     "get_pending_login",
     "take_pending_login",
-    "get_link",
-    "put_link",
+    "arrive",
+    "claim_provisioning",
+    "keep_provisioned",
     "add_session",
+    "find_people",
 )
 
 
@@ -92,14 +95,20 @@ def test_web_026_a_store_that_fails_at_any_step_lets_nobody_in(
 def test_web_026_every_step_of_a_login_is_among_those(world: World) -> None:
     """A store method that a login calls and that `STEPS` forgets would never have been seen to fail."""
     called: set[str] = set()
-    for name in [name for name in dir(SqlStore) if name.startswith(("get_", "add_", "claim_", "take_", "put_"))]:
+    for name in [
+        name
+        for name in dir(SqlStore)
+        if name.startswith(("get_", "add_", "claim_", "take_", "put_", "arrive", "keep_", "find_"))
+    ]:
         setattr(world.store, name, noting(name, getattr(world.store, name), called))
     world.hooks.decision = lambda identity: Link("42")
     world.first_browser.cookies["__Host-sso-session"] = world.sso.site.tokens.sign("session", "A" * 43)
 
     world.sign_in()
 
-    ours = {name for name in called if not re.search("key|metadata|event|limit|count|configuration", name)}
+    ours = {
+        name for name in called if not re.search("key|metadata|event|limit|count|person|sessions|configuration", name)
+    }
     assert ours == set(STEPS)
 
 
@@ -132,20 +141,29 @@ def test_web_026_a_clock_that_was_never_set_lets_nobody_in(make_world: MakeWorld
 
 @both_worlds
 def test_web_027_the_same_new_person_twice_at_once_is_one(make_world: MakeWorld) -> None:
-    """Two browsers finish at the same moment: the hook is told the same key twice, and one link is kept."""
+    """Two browsers finish at the same moment: the second is asked about when the first one's user is made."""
     world = make_world()
     browsers = [world.browser(), world.browser()]
     finishes = [posted(world, browser) for browser in browsers]
-    meeting = threading.Barrier(2, timeout=30)
+    has_come = threading.Event()
+    arrive = world.store.arrive
+    arrivals: list[Arriving] = []
     users: dict[str, str] = {}
-    lock = threading.Lock()
+
+    def noticed(arriving: Arriving, rule: Rule) -> Decision | None:
+        decision = arrive(arriving, rule)
+        arrivals.append(arriving)
+        if len(arrivals) == 2:
+            has_come.set()
+        return decision
 
     def provision(identity: Identity) -> Link:
-        meeting.wait()  # both are here, and neither is linked yet
-        assert identity.user_id is None
-        with lock:  # the host's unique constraint
-            return Link(users.setdefault(identity.key, str(len(users) + 1)))
+        if identity.user_id is None:
+            has_come.wait(0.2)  # the other one is here by now, and may not ask as well
+            users[identity.attempt_id] = str(len(users) + 1)
+        return Link(identity.user_id or users[identity.attempt_id])
 
+    world.store.arrive = noticed  # type: ignore[method-assign]  # to know when both are there
     world.hooks.decision = provision
     answers = at_once(world, browsers, finishes)
 

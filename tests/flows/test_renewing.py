@@ -431,12 +431,13 @@ def test_another_person_signs_nobody_in(world: World, idle: Browser) -> None:
     assert world.store.find_sessions(SessionQuery()) == []
 
 
-def test_the_same_address_under_another_key_is_another_person(world: World, idle: Browser) -> None:
-    """The address was given to somebody new: the NameID is not the one that signed in."""
+def test_the_same_address_under_another_key_ends_the_session(world: World, idle: Browser) -> None:
+    """The address was given to somebody new, or the key of Ada is another now: for an admin to say."""
     answer = renew(idle, name_id="a-new-person@acme.example")
 
-    assert "You are signed out" in answer.text
-    assert world.codes[-1] == "renewal_by_another"
+    assert answer.status == 403
+    assert not idle.has_session
+    assert world.codes == ["login_succeeded", "renewal_refused", "person_conflict"]
 
 
 def test_a_changed_address_of_the_same_person_is_followed(world: World, idle: Browser) -> None:

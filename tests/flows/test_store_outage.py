@@ -25,7 +25,10 @@ CALLS = (
     "add_pending_login",
     "get_pending_login",
     "take_pending_login",
-    "get_link",
+    "arrive",
+    "claim_provisioning",
+    "keep_provisioned",
+    "find_people",
     "renew_session",
 )
 

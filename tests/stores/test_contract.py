@@ -12,6 +12,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from tests.stores.people import arriving
 
 from sso_middleware.errors import (
     AssertionReplayed,
@@ -23,7 +24,9 @@ from sso_middleware.errors import (
     StoreUnavailable,
 )
 from sso_middleware.events import Event
+from sso_middleware.people_rules import rule_of
 from sso_middleware.stores import tables
+from sso_middleware.stores.people_records import PeopleQuery
 from sso_middleware.stores.records import (
     Count,
     LoginRequest,
@@ -326,19 +329,6 @@ def test_ending_a_session_says_whether_there_was_one(store: SqlStore) -> None:
     assert store.end_session("s1", NOW) is False
 
 
-# People
-
-
-def test_a_link_is_kept_and_replaced(store: SqlStore) -> None:
-    """The latest user id of a person counts; people of other connections are other people."""
-    assert store.get_link("acme", "key") is None
-    store.put_link("acme", "key", "42", NOW)
-    store.put_link("globex", "key", "7", NOW)
-    assert store.get_link("acme", "key") == "42"
-    store.put_link("acme", "key", "43", NOW + MINUTE)
-    assert (store.get_link("acme", "key"), store.get_link("globex", "key")) == ("43", "7")
-
-
 # Our own keys
 
 
@@ -565,7 +555,7 @@ def test_of_many_holders_at_once_one_wins(store: SqlStore) -> None:
 
 
 def test_what_has_ended_is_deleted_and_the_rest_stays(store: SqlStore) -> None:
-    """Of each kind the one that has ended goes; links, keys and events have no end."""
+    """Of each kind the one that has ended goes; people, keys and events have no end."""
     store.add_login_request(login_request("_old", expires_at=NOW))
     store.add_login_request(login_request("_new", expires_at=NOW + SECOND))
     store.add_pending_login(pending_login("old", expires_at=NOW))
@@ -575,7 +565,7 @@ def test_what_has_ended_is_deleted_and_the_rest_stays(store: SqlStore) -> None:
     store.add_session(session("old", expires_at=NOW - DAY))
     store.add_session(session("unseen", last_seen=NOW - 90 * DAY))
     store.add_session(session("new", last_seen=NOW - 89 * DAY, expires_at=NOW - DAY + SECOND))
-    store.put_link("acme", "key", "42", NOW - 1000 * DAY)
+    store.arrive(arriving(at=NOW - 1000 * DAY), rule_of(secondary_email_fallback=False))
     store.claim_first_key(sealed_key())
     store.add_event(Event("old", NOW - 1000 * DAY))
     store.add_to_count("old", 1, NOW - MINUTE, NOW)
@@ -593,7 +583,7 @@ def test_what_has_ended_is_deleted_and_the_rest_stays(store: SqlStore) -> None:
     store.claim_assertion("acme", "_old", NOW)
     with pytest.raises(AssertionReplayed):
         store.claim_assertion("acme", "_new", NOW)
-    assert store.get_link("acme", "key") == "42"
+    assert len(store.find_people(PeopleQuery())) == 1
     assert store.get_keys("signing") == [sealed_key()]
     assert len(store.get_events()) == 1
     assert [store.add_to_count(name, 1, earlier, NOW).count for name in ("old", "new")] == [1, 2]

@@ -148,13 +148,13 @@ def test_a_transaction_that_raises_leaves_nothing(database_url: str) -> None:
 
     def write_and_fail() -> None:
         with database.writing() as connection:
-            connection.exec_driver_sql("INSERT INTO sso_link VALUES ('c', 'k', 'u', '2026-05-04 12:00:00')")
+            connection.exec_driver_sql("INSERT INTO sso_person_email VALUES ('c', 'e', 'p')")
             raise KeyError
 
     with pytest.raises(KeyError):
         write_and_fail()
     with database.reading() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM sso_link").scalar() == 0
+        assert connection.exec_driver_sql("SELECT count(*) FROM sso_person_email").scalar() == 0
     database.close()
 
 
@@ -246,7 +246,9 @@ def test_a_full_disk_is_unavailable(tmp_path: Path, sqlite_template: Path) -> No
     def fill() -> None:
         with database.writing() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 1")
-            connection.exec_driver_sql("INSERT INTO sso_link VALUES (?, 'k', 'u', 'x')", ("ada@acme.example" * 5000,))
+            connection.exec_driver_sql(
+                "INSERT INTO sso_person_email VALUES (?, 'e', 'p')", ("ada@acme.example" * 5000,)
+            )
 
     with pytest.raises(StoreUnavailable, match="SQLITE_FULL") as refused:
         fill()

@@ -10,7 +10,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from sso_middleware.errors import ConfigurationError, SchemaOutdated, StoreUnava
 from sso_middleware.events import Event
 from sso_middleware.stores.database import make_engine, read_database_url
 from sso_middleware.stores.migrate import HEAD, REVISIONS, migrate_database, prepare_database
+from sso_middleware.stores.people_records import PeopleQuery
 from sso_middleware.stores.records import SealedKey
 from sso_middleware.stores.sql import SqlStore
 from sso_middleware.stores.tables import VERSION_TABLE, metadata
@@ -142,6 +143,44 @@ def test_what_an_older_version_kept_is_kept(empty_database_url: str) -> None:
         store.add_next_key(SealedKey("k2", "signing", b"sealed", "PEM", NOW))
         assert store.rotate_keys("signing", NOW).id == "k2"
         assert store.get_key_states() == {"k1": "retired", "k2": "current"}
+
+
+def test_links_become_people(empty_database_url: str) -> None:
+    """Each user of a connection is one person with the keys that were linked to them, oldest first."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    hour = timedelta(hours=1)
+    links = [
+        ("acme", "old key", "42", NOW),
+        ("acme", "new key", "42", NOW + hour),
+        ("acme", "bob", "7", NOW + hour),
+        ("acme", "also bob", "7", NOW + hour),
+        ("globex", "old key", "42", NOW),
+    ]
+    with connected(empty_database_url) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for connection_id, key, user_id, at in links:
+            linked_at = at if "postgresql" in empty_database_url else f"{at:%Y-%m-%d %H:%M:%S.%f}"
+            connection.execute(
+                text("INSERT INTO sso_link VALUES (:connection_id, :key, :user_id, :at)"),
+                {"connection_id": connection_id, "key": key, "user_id": user_id, "at": linked_at},
+            )
+
+    migrate_database(empty_database_url)
+
+    with closing(SqlStore(empty_database_url)) as store:
+        people = sorted(store.find_people(PeopleQuery()), key=lambda person: (person.connection_id, person.key))
+    assert [(person.connection_id, person.user_id, person.keys) for person in people] == [
+        ("acme", "7", ("also bob", "bob")),
+        ("acme", "42", ("old key", "new key")),
+        ("globex", "42", ("old key",)),
+    ]
+    assert len({person.id for person in people}) == 3
+    assert (people[1].created_at, people[1].linked_at) == (NOW, NOW + hour)
+    assert {(person.email, person.emails, person.told) for person in people} == {("", frozenset(), None)}
+    with connected(empty_database_url) as connection:
+        assert "sso_link" not in inspect(connection).get_table_names()
 
 
 def test_a_hosts_own_alembic_is_left_alone(empty_database_url: str) -> None:

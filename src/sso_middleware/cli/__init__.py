@@ -22,6 +22,7 @@ from .explain import explain_file
 from .keys import keys
 from .mail import mail
 from .metadata import metadata
+from .people import people
 from .records import housekeeping, migrate
 from .recovery import recovery_link
 from .sessions import sessions
@@ -46,10 +47,8 @@ def main() -> None:
 
 
 _COMMANDS = (
-    *(init, check, connections, domains, admins, metadata, migrate, housekeeping, events, explain_file, keys, sessions),
-    *(dev_idp, demo),
+    *(init, check, connections, domains, admins, people, sessions, events, explain_file, metadata, keys),
+    *(mail, recovery_link, migrate, housekeeping, dev_idp, demo),
 )
 for _command in _COMMANDS:
-    main.add_command(_command)
-for _command in (mail, recovery_link):
     main.add_command(_command)

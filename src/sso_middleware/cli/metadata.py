@@ -14,7 +14,7 @@ from ..calling import call_blocking, run, system_clock
 from ..directory import fetched_connections
 from ..errors import ConfigurationError
 from ..flows.chores import metadata_refresh
-from ..hooks import Hooks, HostUser
+from ..hooks import Hooks, HostUser, Identity, Reject
 from ..idp_source import FromUrl
 from ..metadata_refresh import MetadataRefresh, guard_of, make_fetch
 from ..settings import ConnectionSettings, Settings
@@ -30,6 +30,9 @@ class NoHost(Hooks):
 
     def host_user(self, request: Request) -> HostUser | None:
         return None
+
+    def provision(self, identity: Identity) -> Reject:
+        return Reject("no request is answered here")
 
 
 class _OursByDefault(click.Group):

@@ -6,7 +6,6 @@ Nothing of the host's is called, linked or changed before the browser binding ma
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 
 from ..calling import Call
 from ..connections import Connection
@@ -20,6 +19,7 @@ from ..errors import (
 from ..saml.assertion import Assertion
 from ..stores.records import PendingLogin
 from ..web import Cookie, Reply, Request, see_other
+from .arriving import arrive, confirm, welcome
 from .browsers import is_bound, known_cookie
 from .connection_test import show_report
 from .explaining import explained_by
@@ -27,7 +27,7 @@ from .forms import csrf_token, read_own_form, refuse_frames
 from .login import leave
 from .logout import SIGNED_OUT
 from .outcome import Failed, Handle, SignedIn, Tested, handle_of, open_outcome
-from .provisioning import provision, read_identity
+from .provisioning import read_identity
 from .renewing import finish_renewal
 from .reporting import about, report
 from .sessions import look_up, open_session
@@ -165,10 +165,10 @@ async def _sign_in(
     site: Site, request: Request, call: Call, connection: Connection, assertion: Assertion, return_to: str
 ) -> Reply:
     with about(connection.id, known_person=True), explained_by(site, assertion):
-        identity = read_identity(assertion, connection)
-        user_id = await call(site.store.get_link, connection.id, identity.key)
-        principal = await provision(site, call, replace(identity, user_id=user_id))
+        arrival = await arrive(site, request, call, connection, assertion)
+        principal = await welcome(site, call, arrival)
     cookie = await open_session(site, request, call, connection, assertion, principal)
+    await confirm(site, call, principal, cookie)
     await report(
         site,
         request,

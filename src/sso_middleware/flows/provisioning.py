@@ -1,4 +1,7 @@
-"""From a verified assertion to a person: read the identity, ask the host, remember the link."""
+"""Read an identity from a verified assertion, and ask the host about it: `provision`, one sign-in at a time.
+
+Which person the identity is about is `people`'s to find; in which order it all happens is `arriving`'s to say.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..addresses import read_email
 from ..attribute_reading import StatedAttributes, read_attributes, tell_missing, values_by_name
@@ -16,12 +20,16 @@ from ..errors import (
     EmailInvalid,
     EmailOutsideDomains,
     HookFailed,
+    InvitationNeeded,
+    PersonBusy,
     ProvisioningRejected,
     TransientNameId,
+    UserLinkedTwice,
 )
-from ..hooks import Continue, Identity, Link, Reject
-from ..principal import Principal
-from ..saml.assertion import NAME_ID_EMAIL, NAME_ID_TRANSIENT, Assertion
+from ..hooks import Continue, Identity, Link, Reject, has_provision
+from ..people_rules import SHORT_ID
+from ..saml.assertion import NAME_ID_EMAIL, NAME_ID_TRANSIENT, Assertion, NameID
+from ..stores.people_records import LinkedTwice, Person
 from .reporting import ask_host
 from .site import Site
 
@@ -91,9 +99,16 @@ def principal_key(assertion: Assertion, principal_id: str | None) -> str:
         return json.dumps(["principal_id", principal_id], ensure_ascii=False)
     if principal_id is not None:
         raise AttributeMissing("the principal id attribute of this connection did not come")
-    name_id = assertion.name_id
-    if name_id.format == NAME_ID_TRANSIENT:
+    key = name_id_key(assertion.name_id)
+    if key is None:
         raise TransientNameId("the NameID is transient, and this connection maps no principal id attribute")
+    return key
+
+
+def name_id_key(name_id: NameID) -> str | None:
+    """None for a transient one, which is another the next time."""
+    if name_id.format == NAME_ID_TRANSIENT:
+        return None
     parts = ["name_id", name_id.format, name_id.name_qualifier, name_id.sp_name_qualifier, name_id.value]
     return json.dumps(parts, ensure_ascii=False)
 
@@ -103,33 +118,110 @@ def attempt_id(connection: Connection, assertion: Assertion) -> str:
     return hashlib.sha256(f"{connection.id}\n{assertion.id}".encode()).hexdigest()[:32]
 
 
-async def provision(site: Site, call: Call, identity: Identity) -> Principal:
-    """Ask the host. Raises ProvisioningRejected, HookFailed."""
-    user_id = identity.user_id
-    decision: object = await ask_host(call, site.hooks.provision, identity)
+# What the host is asked
+
+TOLD = ("email", "secondary_email", "first_name", "last_name", "country", "department", "roles")
+"""What is remembered of what the host was told, so that the next time it hears what has changed."""
+WAITS_FOR = 5.0
+"""Seconds, for another first sign-in of the same person, which asks the host just now."""
+LOOKS_EVERY = 0.1
+
+
+def told_before(identity: Identity, told: Mapping[str, object] | None) -> Identity:
+    """The same, with what has changed since the host last said yes. What it was never told of is no change."""
+    is_new = told is None and identity.user_id is None
+    if told is None:
+        return replace(identity, changed=frozenset(), is_new=is_new)
+    now = telling(identity)
+    changed = frozenset(name for name in TOLD if name in told and told[name] != now[name])
+    return replace(identity, changed=changed, is_new=is_new)
+
+
+def telling(identity: Identity) -> dict[str, object]:
+    """As JSON keeps it."""
+    return {**{name: getattr(identity, name) for name in TOLD}, "roles": list(identity.roles)}
+
+
+async def provision(site: Site, call: Call, identity: Identity, person: Person) -> str | None:
+    """Ask the host; the user that the person is, if any.
+
+    Raises ProvisioningRejected, InvitationNeeded, UserLinkedTwice, HookFailed, PersonBusy.
+    """
+    if not has_provision(site.hooks):
+        return person.user_id  # there is nothing to make twice, and nobody to tell
+    try:
+        identity = await _wait_for_our_turn(site, call, identity, person)
+        decision: object = await ask_host(call, site.hooks.provision, identity)
+        user_id = _user_of(decision, identity)
+        if user_id != identity.user_id or identity.user_id is None or person.told != telling(identity):
+            await _keep(site, call, identity, person, user_id)
+    except Exception:  # whatever a store raises: the next one need not wait for us
+        await _let_others_ask(site, call, identity, person)
+        raise
+    return user_id
+
+
+async def _let_others_ask(site: Site, call: Call, identity: Identity, person: Person) -> None:
+    """A worker that dies before this leaves it to the claim to end by itself, and so does a store that is down."""
+    try:
+        if person.user_id is None:
+            await call(site.store.end_provisioning, person.id, identity.attempt_id)
+    except Exception as error:  # what is to be told is why it came to this
+        log.error("a claim is left to end by itself: %s", type(error).__name__)
+
+
+async def _wait_for_our_turn(site: Site, call: Call, identity: Identity, person: Person) -> Identity:
+    """Two first sign-ins at once: the second one is asked about with the user that the first one's answer made."""
+    if identity.user_id is not None:
+        return identity
+    for _ in range(round(WAITS_FOR / LOOKS_EVERY) + 1):
+        now = site.now()
+        until = now + site.settings.hook_timeout
+        claim = await call(site.store.claim_provisioning, person.id, identity.attempt_id, now, until)
+        if claim is None:
+            raise PersonBusy("the person was merged or forgotten at this very moment")
+        if claim.is_granted:
+            return identity if claim.user_id is None else replace(identity, user_id=claim.user_id, is_new=False)
+        await call(site.pause, LOOKS_EVERY)
+    raise PersonBusy(f"another sign-in has been asking the host about this person for {WAITS_FOR:.0f} seconds")
+
+
+def _user_of(decision: object, identity: Identity) -> str | None:
     match decision:
-        case Continue():
-            pass
-        case Link(linked):
-            if linked != user_id:
-                await call(site.store.put_link, identity.connection_id, identity.key, linked, site.now())
-            user_id = linked
+        case Link(str(user_id)) if user_id:
+            return user_id
         case Reject(reason, message):
             raise ProvisioningRejected(reason, message)
+        case Continue() if identity.user_id is None and not identity.may_create:
+            raise InvitationNeeded("just_in_time is off, and provision named no user of the app's")
+        case Continue():
+            return identity.user_id
         case _:
             log.error("the hook provision answered with %s", type(decision).__name__)
             raise HookFailed("provision must answer Continue, Link or Reject")
-    return Principal(
-        connection_id=identity.connection_id,
-        organization=identity.organization,
-        key=identity.key,
-        email=identity.email,
-        first_name=identity.first_name,
-        last_name=identity.last_name,
+
+
+async def _keep(site: Site, call: Call, identity: Identity, person: Person, user_id: str | None) -> None:
+    kept = await call(
+        site.store.keep_provisioned,
+        person.id,
+        identity.attempt_id,
         user_id=user_id,
-        roles=identity.roles,
-        attributes=identity.attributes,
+        told=telling(identity),
+        now=site.now(),
     )
+    if kept is None:
+        raise PersonBusy("the person was merged or forgotten at this very moment")
+    if isinstance(kept, LinkedTwice):
+        raise UserLinkedTwice(
+            f"provision linked person {person.id[:SHORT_ID]} to the user that person {kept.person_id[:SHORT_ID]} is"
+            " linked to: see `sso-middleware people`"
+        )
+    if person.user_id is not None and user_id != person.user_id:
+        site.sessions.forget_all_now()  # the person's other sessions are renewed before they are used again
+
+
+# Addresses
 
 
 def _secondary_email(text: str, email: str, connection: Connection) -> str | None:

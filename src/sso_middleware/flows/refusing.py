@@ -11,6 +11,7 @@ from ..errors import (
     EmailOutsideDomains,
     HostSessionOfAnother,
     InvalidToken,
+    InvitationNeeded,
     LoginRequestUnknown,
     LogoutRefused,
     MethodNotAllowed,
@@ -147,7 +148,7 @@ def _sentence_of(error: SSOError) -> str:
 
 def _try_again_url(site: Site, error: SSOError) -> str:
     """Where the identity provider sent the wrong person, it is asked to let them choose another account."""
-    fresh = {"fresh": "1"} if isinstance(error, EmailOutsideDomains | ProvisioningRejected) else {}
+    fresh = {"fresh": "1"} if isinstance(error, EmailOutsideDomains | InvitationNeeded | ProvisioningRejected) else {}
     connection = {"connection": error.connection_id} if fresh and error.connection_id else {}
     return site.page_url("login", return_to=error.return_to, again="1", **connection, **fresh)
 

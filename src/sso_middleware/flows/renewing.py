@@ -9,7 +9,6 @@ nobody is ever sent round in circles, and the tabs of a browser that wake up tog
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ..calling import Call
 from ..connections import Connection
@@ -18,6 +17,7 @@ from ..principal import Principal
 from ..saml.assertion import Assertion
 from ..stores.records import LoginRequest, Session
 from ..web import Reply, Request, json_reply, see_other
+from .arriving import arrive, confirm, welcome
 from .browsers import known_cookie
 from .explaining import explained_by
 from .forms import refuse_frames
@@ -27,7 +27,7 @@ from .login import bring_home, count_sign_in, leave
 from .logout import signed_out_marker, signed_out_page
 from .outcome import Failed, SignedIn
 from .paths import read_return_to, this_page
-from .provisioning import provision, read_identity
+from .people import AnotherPerson
 from .reporting import about, ask_host, report
 from .session_script import RENEWED
 from .sessions import AT_ONCE, KIND, Found, look_up, renew_session
@@ -168,7 +168,9 @@ async def finish_renewal(
         return await _take_no(site, request, call, found.session, login_request, outcome)
     try:
         with about(connection.id, known_person=True), explained_by(site, outcome.assertion):
-            principal = await _principal_of_same_person(site, call, found.session, connection, outcome.assertion)
+            principal = await _principal_of_same_person(
+                site, request, call, found.session, connection, outcome.assertion
+            )
     except (HookFailed, StoreError):
         raise  # which says nothing of the person
     except SSOError as error:
@@ -183,19 +185,25 @@ async def finish_renewal(
     cookie = await renew_session(site, call, found, connection, outcome.assertion, principal)
     if cookie is None:  # revoked at this very moment
         return see_other(site.page_url("login", return_to=return_to))
+    await confirm(site, call, principal, cookie)
     await report(site, request, call, "session_renewed", connection_id=connection.id, email=principal.email)
     return see_other(site.app_url(return_to), cookie, known_cookie(site, request))
 
 
 async def _principal_of_same_person(
-    site: Site, call: Call, session: Session, connection: Connection, assertion: Assertion
+    site: Site, request: Request, call: Call, session: Session, connection: Connection, assertion: Assertion
 ) -> Principal | None:
-    """Who the host says it is now; None, before the host is asked, if it is another person."""
-    identity = read_identity(assertion, connection)
-    if connection.id != session.connection_id or identity.key != session.principal_key:
+    """Who the host says it is now; None, before the host is asked, if it is another person.
+
+    The same person may come under a key that is new: a session has the first one of its person.
+    """
+    if connection.id != session.connection_id:
         return None
-    user_id = await call(site.store.get_link, connection.id, identity.key)
-    return await provision(site, call, replace(identity, user_id=user_id))
+    try:
+        arrival = await arrive(site, request, call, connection, assertion, expected_key=session.principal_key)
+    except AnotherPerson:
+        return None
+    return await welcome(site, call, arrival)
 
 
 async def _take_no(

@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
-from ..calling import Call
-from ..errors import HookFailed, SSOError, StoreError
+from ..calling import Call, Hook, TookTooLong
+from ..errors import HookFailed, HookTimedOut, SSOError, StoreError
 from ..events import EXPLANATION, Event
 from ..faults import stack_of
 from ..web import Request
@@ -30,9 +30,15 @@ _LONGEST = 500
 
 
 async def ask_host(call: Call, hook: Callable[P, Awaitable[T] | T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a hook. Raises HookFailed for whatever it raises; the log gets the stack, not the values."""
+    """Call a hook. Raises HookFailed for whatever it raises; the log gets the stack, not the values.
+
+    HookTimedOut if it does not answer within `hook_timeout`.
+    """
     try:
-        return await call(hook, *args, **kwargs)
+        return await call(Hook(hook), *args, **kwargs)
+    except TookTooLong:
+        log.error("hook %s did not answer within hook_timeout", _name_of(hook))
+        raise HookTimedOut(f"the hook {_name_of(hook)} did not answer within hook_timeout") from None
     except Exception as error:  # a host's hook may raise anything, and none of it is ours
         log.error("hook %s raised %s\n%s", _name_of(hook), type(error).__name__, stack_of(error))
         raise HookFailed(f"the hook {_name_of(hook)} raised {type(error).__name__}") from None

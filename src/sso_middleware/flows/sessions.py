@@ -243,6 +243,13 @@ async def open_session(
     return _cookie(site, token, session)
 
 
+async def withdraw_session(site: Site, call: Call, cookie: Cookie) -> None:
+    """End the session whose cookie this is, before anybody has it."""
+    id = hash_token(site.tokens.verify(KIND, cookie.value))
+    await call(site.store.end_session, id, site.now())
+    site.sessions.forget_now(id)
+
+
 async def renew_session(
     site: Site, call: Call, found: Found, connection: Connection, assertion: Assertion, principal: Principal
 ) -> Cookie | None:

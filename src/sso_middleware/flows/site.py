@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
-from ..calling import Clock
+from ..calling import Clock, Pause
 from ..connections import Connections
 from ..directory import Directory
 from ..hooks import Hooks
@@ -38,6 +38,7 @@ class Site:
     hooks: Hooks
     pages: Pages
     now: Clock
+    pause: Pause = field(repr=False)
     counters: Counters = field(default_factory=Counters, repr=False)
     """This process's own."""
     wake_housekeeping: Callable[[], None] = field(default=lambda: None, repr=False)

@@ -65,6 +65,7 @@ people = Table(
     Column("answers", JSON, nullable=False),
     Column("grants", JSON(none_as_null=True)),
     Column("announced", JSON(none_as_null=True)),
+    Column("told", JSON(none_as_null=True)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime),
     Column("linked_at", UtcDateTime),

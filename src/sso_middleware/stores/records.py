@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 from .configuration_records import ConfigurationStore
 from .event_records import EventStore
 from .mail_records import MailStore
+from .people_records import PeopleStore
 from .session_records import Device, Session, SessionStore
 
 __all__ = ["Device", "Session"]
@@ -121,7 +122,7 @@ class Count:
     ends_at: datetime
 
 
-class Store(SessionStore, ConfigurationStore, EventStore, MailStore, Protocol):
+class Store(SessionStore, ConfigurationStore, EventStore, MailStore, PeopleStore, Protocol):
     """What the flows need. Raises StoreUnavailable whenever the database can't be read or written."""
 
     # Logins
@@ -152,14 +153,6 @@ class Store(SessionStore, ConfigurationStore, EventStore, MailStore, Protocol):
         For an unsolicited Response there is no request to compare; the handle alone is the binding.
         """
         ...
-
-    # People
-
-    def get_link(self, connection_id: str, principal_key: str) -> str | None:
-        """The host's user id for this person."""
-        ...
-
-    def put_link(self, connection_id: str, principal_key: str, user_id: str, now: datetime) -> None: ...
 
     # Our own keys
 

@@ -31,7 +31,7 @@ from .records import (
 from .sql_configuration import SqlConfiguration
 from .sql_events import SqlEvents, storable
 from .sql_mail import SqlMail
-from .sql_sessions import SqlSessions
+from .sql_people import SqlPeople
 
 UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
 """No timeout is longer than this (`hard_timeout_mobile`), so such a session can only be a dead one."""
@@ -41,7 +41,7 @@ CHANGE_TOLD_FOR = timedelta(hours=1)
 """A process that hears of nothing for longer forgets every session that it remembers."""
 
 
-class SqlStore(SqlConfiguration, SqlEvents, SqlMail, SqlSessions):
+class SqlStore(SqlConfiguration, SqlEvents, SqlMail, SqlPeople):
     """Implements `records.Store` on SQLite (one machine) and PostgreSQL (many)."""
 
     def __init__(self, database_url: str) -> None:
@@ -88,21 +88,6 @@ class SqlStore(SqlConfiguration, SqlEvents, SqlMail, SqlSessions):
         if isinstance(taken, Exception):
             raise taken
         return taken
-
-    # People
-
-    def get_link(self, connection_id: str, principal_key: str) -> str | None:
-        table = tables.links
-        row = self._first(table, table.c.connection_id == connection_id, table.c.principal_key == principal_key)
-        return None if row is None else str(row["user_id"])
-
-    def put_link(self, connection_id: str, principal_key: str, user_id: str, now: datetime) -> None:
-        table = tables.links
-        key = {"connection_id": connection_id, "principal_key": principal_key}
-        value = {"user_id": user_id, "linked_at": now}
-        link = self._insert(table).values(key | value)
-        with self._database.writing() as connection:
-            connection.execute(link.on_conflict_do_update(index_elements=list(table.primary_key), set_=value))
 
     # Our own keys
 

@@ -112,24 +112,12 @@ class SqlSessions:
             return bool(self._end(connection, _newest_and_aliases(connection, id), now))
 
     def end_sessions(self, query: SessionQuery, now: datetime) -> Sequence[Session]:
-        table = tables.sessions
-        wanted = select(table.c.id, table.c.replaced_by).where(*_conditions(query))
-        ended: list[Session] = []
         with self._changing() as connection:
-            ids = {row.replaced_by or row.id for row in connection.execute(wanted)}
-            for some in _in_batches(sorted(ids)):
-                gone = delete(table).where(or_(table.c.id.in_(some), table.c.replaced_by.in_(some)))
-                ended += [Session(**row) for row in connection.execute(gone.returning(table)).mappings()]
-            self._tell(connection, now, _what_changed(query, [session.id for session in ended]))
-        return [session for session in ended if session.replaced_by is None]
+            return self._end_found(connection, query, now)
 
     def make_sessions_stale(self, query: SessionQuery, now: datetime) -> int:
-        table = tables.sessions
-        stale = update(table).where(*_conditions(query), _is_current()).values(is_stale=True).returning(table.c.id)
         with self._changing() as connection:
-            ids = [row.id for row in connection.execute(stale)]
-            self._tell(connection, now, _what_changed(query, ids))
-        return len(ids)
+            return self._make_found_stale(connection, query, now)
 
     def get_changes(self, after: int | None) -> Changes:
         table, counter = tables.changes, tables.change_counters
@@ -189,6 +177,26 @@ class SqlSessions:
             row = connection.execute(taken).mappings().first()
         return None if row is None else KeptForm(**row)
 
+    def _end_found(self, connection: Connection, query: SessionQuery, now: datetime) -> Sequence[Session]:
+        """For whoever holds the changes already."""
+        table = tables.sessions
+        wanted = select(table.c.id, table.c.replaced_by).where(*_conditions(query))
+        ended: list[Session] = []
+        ids = {row.replaced_by or row.id for row in connection.execute(wanted)}
+        for some in _in_batches(sorted(ids)):
+            gone = delete(table).where(or_(table.c.id.in_(some), table.c.replaced_by.in_(some)))
+            ended += [Session(**row) for row in connection.execute(gone.returning(table)).mappings()]
+        self._tell(connection, now, _what_changed(query, [session.id for session in ended]))
+        return [session for session in ended if session.replaced_by is None]
+
+    def _make_found_stale(self, connection: Connection, query: SessionQuery, now: datetime) -> int:
+        """Likewise."""
+        table = tables.sessions
+        stale = update(table).where(*_conditions(query), _is_current()).values(is_stale=True).returning(table.c.id)
+        ids = [row.id for row in connection.execute(stale)]
+        self._tell(connection, now, _what_changed(query, ids))
+        return len(ids)
+
     def _end(self, connection: Connection, which: ColumnElement[bool], now: datetime) -> int:
         """Delete these rows, and tell of each."""
         ended = connection.execute(delete(tables.sessions).where(which).returning(tables.sessions.c.id))
@@ -204,17 +212,17 @@ class SqlSessions:
         was under way has opened, no number is ever seen before a smaller one, and of two that lock the same
         sessions in different orders neither waits for the other (PostgreSQL would end one of them).
         """
+        with self._database.writing() as connection:
+            self._hold_changes(connection)
+            yield connection
+
+    def _hold_changes(self, connection: Connection) -> None:
         counter = tables.change_counters
         counted = self._insert(counter).values(name=_COUNTER, number=0)
         counted = counted.on_conflict_do_update(index_elements=[counter.c.name], set_={"number": counter.c.number})
-        with self._database.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                # Of this transaction only: what a session of the server keeps gets lost, or around, behind PgBouncer.
-                patience = f"{_HELD_SECONDS * 1000}"
-                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {patience}")
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {patience}")
-            connection.execute(counted)
-            yield connection
+        if connection.dialect.name == "postgresql":
+            be_patient(connection)
+        connection.execute(counted)
 
     def _tell(self, connection: Connection, now: datetime, changes: Sequence[dict[str, str | None]]) -> None:
         """Number the changes."""
@@ -227,6 +235,14 @@ class SqlSessions:
         first = newest - len(changes) + 1
         rows = [{**nothing, **change, "number": first + index, "at": now} for index, change in enumerate(changes)]
         connection.execute(tables.changes.insert(), rows)
+
+
+def be_patient(connection: Connection) -> None:
+    """On PostgreSQL: neither wait for a lock for ever, nor hold one while this process is halted."""
+    # Of this transaction only: what a session of the server keeps gets lost, or around, behind PgBouncer.
+    patience = f"{_HELD_SECONDS * 1000}"
+    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {patience}")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {patience}")
 
 
 def _row(session: Session) -> dict[str, object]:

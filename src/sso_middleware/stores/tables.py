@@ -158,15 +158,6 @@ kept_forms = Table(
     Index(None, "connection_id", "principal_key"),
 )
 
-links = Table(
-    "sso_link",
-    metadata,
-    Column("connection_id", Text, primary_key=True),
-    Column("principal_key", Text, primary_key=True),
-    Column("user_id", Text, nullable=False),
-    Column("linked_at", UtcDateTime, nullable=False),
-)
-
 # `generation` counts up within a purpose: who is first is decided by its uniqueness, not by a clock.
 keys = Table(
     "sso_signing_key",

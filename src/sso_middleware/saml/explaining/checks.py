@@ -288,12 +288,24 @@ CHECKS: tuple[Check, ...] = (
         },
     ),
     Check(
+        "person",
+        "Which person it is",
+        "one person who is known by that key and those addresses, or nobody",
+        "Two people are never made one by a guess. The event names those that it may be, by our ids: `sso-middleware"
+        " people show` tells of them, and `people merge` or `people unlink` settles it.",
+        {
+            Who.HOST: (errors.PersonConflict, errors.UserLinkedTwice),
+            Who.IDP: (errors.PrincipalShared,),
+        },
+        of_flow=True,
+    ),
+    Check(
         "host",
         "The app's own decision",
         "that the app lets the person in",
         "The app's own code decided so; its reason is in the event.",
         {
-            Who.HOST: (errors.ProvisioningRejected, errors.NotATestUser),
+            Who.HOST: (errors.ProvisioningRejected, errors.InvitationNeeded, errors.NotATestUser),
             Who.PERSON: (errors.HostSessionOfAnother,),
         },
         of_flow=True,

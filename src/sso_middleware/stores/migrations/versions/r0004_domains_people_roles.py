@@ -70,6 +70,7 @@ def _people() -> None:
         sa.Column("answers", sa.JSON, nullable=False),
         sa.Column("grants", sa.JSON),
         sa.Column("announced", sa.JSON),
+        sa.Column("told", sa.JSON),
         _time("created_at"),
         _time("seen_at", nullable=True),
         _time("linked_at", nullable=True),

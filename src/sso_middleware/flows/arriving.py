@@ -1,0 +1,90 @@
+"""From a verified assertion to a principal: the one way on which anybody comes in, at a sign-in and at a renewal.
+
+The order is the rule. First who the identity provider says it is, then which person that is; only then is anything
+asked of them, and the host last of all, who is told everything at once:
+
+    arrive:   read the identity -> find the person
+    welcome:  ask the host -> the principal
+    confirm:  once the session is there, that all of it is still so
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..calling import Call
+from ..connections import Connection
+from ..errors import NotATestUser, PersonBusy
+from ..hooks import Identity
+from ..principal import Principal
+from ..saml.assertion import Assertion
+from ..stores.people_records import PeopleQuery, Person
+from ..web import Cookie, Request
+from .people import find_person
+from .provisioning import provision, read_identity, told_before
+from .sessions import withdraw_session
+from .site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Somebody whom the identity provider has vouched for, and whom we know; the host was not asked yet."""
+
+    connection: Connection
+    identity: Identity
+    """As the host is to be told."""
+    person: Person
+
+
+async def arrive(
+    site: Site,
+    request: Request,
+    call: Call,
+    connection: Connection,
+    assertion: Assertion,
+    *,
+    expected_key: str | None = None,
+) -> Arrival:
+    """Who has come. Raises LoginRefused, and AnotherPerson if it is not the one of `expected_key`."""
+    asserted = read_identity(assertion, connection)
+    if not connection.admits(asserted.email):
+        raise NotATestUser(f"connection {connection.id!r} is in the state {connection.state}")
+    person = await find_person(site, request, call, connection, assertion, asserted, expected_key=expected_key)
+    identity = replace(
+        asserted,
+        key=person.key,
+        user_id=person.user_id,
+        former_email=person.former_email,
+        may_create=connection.just_in_time,
+    )
+    return Arrival(connection, identity, person)
+
+
+async def welcome(site: Site, call: Call, arrival: Arrival) -> Principal:
+    """Ask the host, and make the principal. Raises LoginRefused, HookFailed."""
+    identity = told_before(arrival.identity, arrival.person.told)
+    user_id = await provision(site, call, identity, arrival.person)
+    return Principal(
+        connection_id=identity.connection_id,
+        organization=identity.organization,
+        key=identity.key,
+        email=identity.email,
+        first_name=identity.first_name,
+        last_name=identity.last_name,
+        user_id=user_id,
+        roles=identity.roles,
+        attributes=identity.attributes,
+    )
+
+
+async def confirm(site: Site, call: Call, principal: Principal, cookie: Cookie) -> None:
+    """Whoever was unlinked, merged, forgotten or linked anew in this very moment gets no session of before that.
+
+    An admin's step ends the sessions that it finds, and the one of `cookie` was not there then. Raises PersonBusy.
+    """
+    query = PeopleQuery(connection_ids=(principal.connection_id,), key=principal.key)
+    for person in await call(site.store.find_people, query):
+        if person.key == principal.key and principal.user_id in (None, person.user_id):
+            return
+    await withdraw_session(site, call, cookie)
+    raise PersonBusy("the person was unlinked, merged, forgotten or linked anew at this very moment")
