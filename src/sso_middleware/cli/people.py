@@ -18,8 +18,9 @@ from ..errors import PeopleChoiceRefused
 from ..people_admin import People, PersonSummary
 from ..settings import Settings
 from ..sso import SSO
-from .loading import actor, config_option, json_option, yes_option
+from .loading import actor, config_option, json_option
 from .metadata import NoHost
+from .sessions import yes_option
 
 connection_option = click.option("--connection", metavar="ID", help="Of this connection.")
 
