@@ -7,7 +7,7 @@ SOAK_MINUTES ?= 10
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALL := $(PIP) install --no-warn-script-location
-CHECKED := src tests examples benchmarks scripts/export-requirements
+CHECKED := src tests examples benchmarks scripts/export-requirements scripts/compile-messages
 
 .PHONY: help demo test lint long bench docs requirements clean
 

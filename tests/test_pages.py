@@ -9,13 +9,27 @@ from typing import Any
 
 import pytest
 from jinja2 import UndefinedError
+from werkzeug.datastructures import Headers
 
+from sso_middleware.languages import OurText
 from sso_middleware.pages import Pages
-from sso_middleware.web import Reply
+from sso_middleware.web import Reply, Request
 
+ASKED = Request("GET", "/", None, "", Headers(), "https", "", None, {}, lambda _: b"")
 HOSTILE = '"><script>alert(1)</script>'
 PAGES: dict[str, dict[str, Any]] = {
     "accept": {"action": "/a", "csrf_token": "t", "email": HOSTILE, "organization": HOSTILE, "cancel_url": "/c"},
+    "complete_profile": {
+        "action": "/a",
+        "csrf_token": "t",
+        "return_to": HOSTILE,
+        "email": HOSTILE,
+        "countries": [("CI", HOSTILE)],
+        "country": "CI",
+        "teams": [(HOSTILE, [(HOSTILE, HOSTILE)])],
+        "team": None,
+        "problems": {"team": OurText(HOSTILE)},
+    },
     "leaving": {"url": f"https://idp.example/?{HOSTILE}"},
     "login": {
         "action": "/a",
@@ -67,7 +81,7 @@ PAGES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=sorted(PAGES))
 def page(request: pytest.FixtureRequest) -> Reply:
-    return Pages().reply(request.param, **PAGES[request.param])
+    return Pages().reply(ASKED, request.param, **PAGES[request.param])
 
 
 def test_a_page_can_not_be_framed_cached_or_scripted(page: Reply) -> None:
@@ -114,12 +128,13 @@ def test_a_page_says_its_language_title_and_heading(page: Reply) -> None:
 def test_a_forgotten_value_is_an_error() -> None:
     """Not an empty place."""
     with pytest.raises(UndefinedError):
-        Pages().reply("login")
+        Pages().reply(ASKED, "login")
 
 
 def test_a_page_that_only_passes_a_form_on_may_be_framed_by_whom_it_is_for() -> None:
     """Single logout goes round in frames; every other part of the policy stays."""
     page = Pages().reply(
+        ASKED,
         "post",
         form_target="https://idp.example/slo",
         framed_by=["https://idp.example", "https://login.example"],

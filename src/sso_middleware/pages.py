@@ -1,7 +1,7 @@
 """Our own pages: plain, accessible, no script needed, not frameable, nothing loaded from anywhere.
 
-The stylesheet and a page's one script are inline and named by their hash in the policy, so a page
-needs neither a nonce nor a file.
+Each is in the language of the request that it answers, as far as `languages` has that. The stylesheet and a
+page's one script are inline and named by their hash in the policy, so a page needs neither a nonce nor a file.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .web import Reply
+from .languages import Languages, OurText
+from .web import Reply, Request
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2.runtime import Context
 
 
 class Pages:
     """Renders `templates/`. Jinja is imported when the first page is asked for."""
 
+    def __init__(self, languages: Languages | None = None) -> None:
+        self._languages = languages or Languages()
+
+    def language_of(self, request: Request) -> str:
+        """Which one a page in answer to this request is in."""
+        return self._languages.of(request.headers.get("Accept-Language"))
+
     def reply(
         self,
+        request: Request,
         template: str,
         status: int = 200,
         *,
@@ -35,23 +45,52 @@ class Pages:
         holds_secret: bool = False,  # whether its address is one: it is told to nobody as a Referer, not even to us
         **values: object,
     ) -> Reply:
-        """A page."""
+        """A page in answer to `request`, in its language; so is each of `values` that is an `OurText`."""
+        language = self.language_of(request)
+        texts = self._languages.texts(language)
+        shown = {
+            name: texts.gettext(value) if isinstance(value, OurText) and value else value
+            for name, value in values.items()
+        }
         style, script = read_file("style.css"), read_file(script)
-        html = self._environment.get_template(f"{template}.html").render(style=style, script=script, **values)
+        page = self.environment.get_template(f"{template}.html")
+        html = page.render(style=style, script=script, language=language, texts=texts, **shown)
         policy = _policy(style, script, form_target, framed_by, leads_anywhere=leads_anywhere)
-        return Reply(status, _headers(policy, is_framed=bool(framed_by), holds_secret=holds_secret), html.encode())
+        headers = _headers(policy, language, is_framed=bool(framed_by), holds_secret=holds_secret)
+        return Reply(status, headers, html.encode())
 
     @cached_property
-    def _environment(self) -> Environment:
-        from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 (slow import)
+    def environment(self) -> Environment:
+        """One for all languages: what a text is in one of them is looked up when it is shown."""
+        from jinja2 import (  # noqa: PLC0415 (slow import)
+            Environment,
+            PackageLoader,
+            StrictUndefined,
+            pass_context,
+            select_autoescape,
+        )
 
-        return Environment(
+        environment = Environment(
             loader=PackageLoader("sso_middleware"),
             autoescape=select_autoescape(default=True),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
         )
+        environment.policies["ext.i18n.trimmed"] = True
+
+        # Only for texts that stand in a template: what these give is taken for HTML.
+        @pass_context
+        def gettext(context: Context, text: str) -> str:
+            return str(context["texts"].gettext(text))
+
+        @pass_context
+        def ngettext(context: Context, one: str, more: str, number: int) -> str:
+            return str(context["texts"].ngettext(one, more, number))
+
+        environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]  # of i18n
+        return environment
 
 
 def _policy(
@@ -70,9 +109,13 @@ def _policy(
     )
 
 
-def _headers(policy: Sequence[str], *, is_framed: bool, holds_secret: bool) -> tuple[tuple[str, str], ...]:
+def _headers(
+    policy: Sequence[str], language: str, *, is_framed: bool, holds_secret: bool
+) -> tuple[tuple[str, str], ...]:
     return (
         ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Language", language),
+        ("Vary", "Accept-Language"),
         ("Content-Security-Policy", "; ".join(policy)),
         ("Cache-Control", "no-store"),
         *(() if is_framed else (("X-Frame-Options", "DENY"),)),  # which knows no list

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from .idp_source import FromUrl
+from .language_rules import languages_are_there
 from .mail_settings import smtp_has_a_sender
 from .setting_problems import MAKE_A_KEY
 from .setting_values import path_of_link, read_url
@@ -268,4 +269,5 @@ SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
     _acs_paths_are_their_own,
     _any_domain_is_alone,
     connection_timeouts_are_in_order,
+    languages_are_there,
 )

@@ -26,6 +26,7 @@ from .attribute_settings import AttributeMap
 from .calling import HOOK_TIMEOUT
 from .connection_settings import Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
+from .language_rules import LanguageTag
 from .mail_settings import MailFrom, SmtpUrl
 from .setting_problems import SeveralProblems
 from .setting_rules import SETTINGS_RULES
@@ -93,6 +94,13 @@ class Settings(Checked):
     """Where our own pages are."""
     local_login_url: Link | None = None
     """The host's own login, for people without a connection: a path below the mount, or a URL."""
+
+    language: LanguageTag = "en"
+    """Of our own pages, for a browser that wants none of `languages`."""
+    languages: tuple[LanguageTag, ...] = ()
+    """That our own pages are offered in; none named: all that there are."""
+    locale_dir: Path | None = None
+    """The host's own catalogues: `LANGUAGE/LC_MESSAGES/sso_middleware.mo`."""
 
     connections: tuple[ConnectionSettings, ...] = ()
     shared_acs: bool = False

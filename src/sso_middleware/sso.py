@@ -45,6 +45,7 @@ from .flows.site import Site
 from .flows.supplied_keys import read_supplied_keys
 from .hooks import Hooks, has_host_user, has_provision
 from .housekeeping import Housekeeping
+from .languages import Languages
 from .live_sessions import LiveSessions
 from .pages import Pages
 from .people_admin import People
@@ -125,7 +126,7 @@ class SSO:
             own_keys=own_keys,
             tokens=Tokens(secret_keys, name=settings.name),
             hooks=hooks,
-            pages=Pages(),
+            pages=Pages(Languages(settings.language, settings.languages, settings.locale_dir)),
             now=now,
             wake_housekeeping=self._wake_housekeeping,
             pause=pause,

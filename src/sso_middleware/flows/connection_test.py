@@ -125,6 +125,7 @@ async def show_report(site: Site, request: Request, call: Call, connection: Conn
     detail = {"result": "passed"} if code is None else {"result": code, "why": why or ""}
     await report(site, request, call, "connection_tested", connection_id=connection.id, detail=detail)
     return site.pages.reply(
+        request,
         "test_report",
         organization=connection.organization,
         connection_id=connection.id,

@@ -113,6 +113,7 @@ async def _finish_unsolicited(
     if connection.idp_initiated != "accept" and (session is None or session.connection_id == connection.id):
         return await _restart(site, request, call, handle, connection)
     return site.pages.reply(
+        request,
         "accept",
         action=site.page_url("finish", attempt=handle.attempt),
         csrf_token=csrf_token(site, handle.token),

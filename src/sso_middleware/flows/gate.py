@@ -146,7 +146,7 @@ def demand_sign_in(site: Site, request: Request) -> Reply:
     login_url = _login_url(site, request, page_of_script(site, request))
     challenge = ("WWW-Authenticate", f'SSO login_url="{login_url}"')
     if kind == "form":
-        page = site.pages.reply("sign_in_first", status=401, login_url=login_url)
+        page = site.pages.reply(request, "sign_in_first", status=401, login_url=login_url)
         return page.with_headers([challenge])
     headers = [challenge, ("Vary", "Cookie")]
     if "HX-Request" in request.headers:

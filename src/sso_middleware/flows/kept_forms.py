@@ -81,7 +81,7 @@ async def offer_to_keep(site: Site, request: Request, call: Call, session: Sessi
     if offer is None:
         return reply
     login_url = site.page_url("login", return_to=_path_of(site, offer.token))
-    page = site.pages.reply("form_kept", reply.status, login_url=login_url, **_describe(site, offer))
+    page = site.pages.reply(request, "form_kept", reply.status, login_url=login_url, **_describe(site, offer))
     return replace(reply, body=page.body)
 
 
@@ -186,21 +186,22 @@ async def show_kept_form(site: Site, request: Request, call: Call) -> Reply:
     refuse_frames(request)
     token = request.query_value("id") or ""
     if not _TOKEN.fullmatch(token):
-        return _gone(site, 404)
+        return _gone(site, request, 404)
     found = await look_up(site, request, call)
     if found is None or found.verdict != "live":
         way = "login" if found is None or found.verdict == "ended" else "renew"
         return see_other(site.page_url(way, return_to=_path_of(site, token)))
     offer = await _find(site, call, found.session, token)
-    page = _gone(site, 404) if offer is None else _offering_page(site, found.session, offer)
+    page = _gone(site, request, 404) if offer is None else _offering_page(site, request, found.session, offer)
     return page if found.cookie is None else page.with_cookies(found.cookie)
 
 
-def _offering_page(site: Site, session: Session, offer: _Offer) -> Reply:
+def _offering_page(site: Site, request: Request, session: Session, offer: _Offer) -> Reply:
     lineage = lineage_of(session)
     leave = site.tokens.sign(_SENDING, f"{offer.token}.{hash_token(lineage)}")
     sign = "&" if "?" in offer.page else "?"
     return site.pages.reply(
+        request,
         "form_offered",
         # What the app answers to its form may lead anywhere, as it might have the first time.
         leads_anywhere=True,
@@ -225,9 +226,9 @@ def _describe(site: Site, offer: _Offer) -> dict[str, Any]:
     }
 
 
-def _gone(site: Site, status: int, page: str = "/") -> Reply:
+def _gone(site: Site, request: Request, status: int, page: str = "/") -> Reply:
     """The same whether it was another person's, or sent, or too old, or never there."""
-    return site.pages.reply("form_gone", status, app_url=site.app_url(page))
+    return site.pages.reply(request, "form_gone", status, app_url=site.app_url(page))
 
 
 async def discard_kept_form(site: Site, request: Request, call: Call) -> Reply:
@@ -239,7 +240,7 @@ async def discard_kept_form(site: Site, request: Request, call: Call) -> Reply:
     form = await read_own_form(site, request, call, (lineage_of(session),))
     id = hash_token(form.get("id", ""))
     await call(site.store.take_kept_form, id, session.connection_id, session.principal_key, site.now())
-    return site.pages.reply("form_discarded", app_url=site.app_url("/"))
+    return site.pages.reply(request, "form_discarded", app_url=site.app_url("/"))
 
 
 # Sending
@@ -272,12 +273,12 @@ async def _send(site: Site, request: Request, call: Call, session: Session, leav
     try:
         token, lineage = _read_leave(site, leave)
     except InvalidToken:
-        return _gone(site, 409, page)
+        return _gone(site, request, 409, page)
     if lineage != hash_token(lineage_of(session)):
         return see_other(site.app_url(_path_of(site, token)))  # somebody has signed in anew since: ask again
     offer = await _find(site, call, session, token)
     if offer is None or offer.page != page:
-        return _gone(site, 409, page)
+        return _gone(site, request, 409, page)
     renewed = await ask_host(call, site.hooks.refresh_form, request, offer.form.fields)
     form: FormBody = await call(offer.form.with_fields, renewed) if renewed else offer.form
     # Last, so that a hook that fails costs nobody their form; of two clicks one goes on.
@@ -285,7 +286,7 @@ async def _send(site: Site, request: Request, call: Call, session: Session, leav
         site.store.take_kept_form, hash_token(token), session.connection_id, session.principal_key, site.now()
     )
     if taken is None:
-        return _gone(site, 409, page)
+        return _gone(site, request, 409, page)
     await report(site, request, call, "form_sent_again", connection_id=session.connection_id, email=session.email)
     headers = (("Content-Type", form.content_type), ("Origin", site.settings.origin), ("Referer", offer.referer))
     return Replay(form.body, headers)

@@ -8,6 +8,7 @@ from ..addresses import read_email
 from ..calling import Call
 from ..connections import Connection
 from ..errors import ConnectionDisabled, EmailInvalid, NotSetUp, UnknownConnection
+from ..languages import OurText
 from ..saml.authn_request import build_authn_request
 from ..saml.bindings import FormPost, Outgoing
 from ..stores.records import LoginPurpose, LoginRequest
@@ -24,8 +25,8 @@ from .site import Site
 
 log = logging.getLogger("sso_middleware")
 
-UNKNOWN_ADDRESS = "There is no single sign-on for this e-mail address."
-INVALID_ADDRESS = "Please enter your whole e-mail address, such as ada@example.com."
+UNKNOWN_ADDRESS = OurText("There is no single sign-on for this e-mail address.")
+INVALID_ADDRESS = OurText("Please enter your whole e-mail address, such as ada@example.com.")
 
 
 async def show_login(site: Site, request: Request, call: Call) -> Reply:
@@ -37,13 +38,13 @@ async def show_login(site: Site, request: Request, call: Call) -> Reply:
     if await find_session(site, request, call) is not None:
         return see_other(site.app_url(return_to))
     if has_signed_out(site, request) and request.query_value("again") is None:
-        return signed_out_page(site, return_to)
+        return signed_out_page(site, request, return_to)
     connection = _connection_asked_for(site, request)
     if connection is not None:
         purpose: LoginPurpose = "login" if request.query_value("fresh") is None else "fresh"
         await count_sign_in(site, request, call)
         return await leave(site, request, call, connection, return_to=return_to, purpose=purpose)
-    return _login_page(site, recognise(site, request), return_to=return_to)
+    return _login_page(site, request, recognise(site, request), return_to=return_to)
 
 
 async def find_connection(site: Site, request: Request, call: Call) -> Reply:
@@ -57,11 +58,11 @@ async def find_connection(site: Site, request: Request, call: Call) -> Reply:
     try:
         email = read_email(typed)
     except EmailInvalid:
-        return _login_page(site, browser, return_to=return_to, email=typed, problem=INVALID_ADDRESS)
+        return _login_page(site, request, browser, return_to=return_to, email=typed, problem=INVALID_ADDRESS)
     connection = site.connections.of_domain(email.domain)
     if connection is None or email.address in connection.excluded_users:
         await count(site, request, call, missed)
-        return _login_page(site, browser, return_to=return_to, email=typed, problem=UNKNOWN_ADDRESS)
+        return _login_page(site, request, browser, return_to=return_to, email=typed, problem=UNKNOWN_ADDRESS)
     await count_sign_in(site, request, call)
     return await leave(site, request, call, connection, return_to=return_to)
 
@@ -118,9 +119,9 @@ async def leave(
     )
     await call(site.store.add_login_request, login_request)
     if isinstance(message, FormPost):
-        page = site.pages.reply("post", form_target=message.url, url=message.url, fields=message.fields)
+        page = site.pages.reply(request, "post", form_target=message.url, url=message.url, fields=message.fields)
     elif request.method == "POST":
-        page = site.pages.reply("leaving", url=message.url)
+        page = site.pages.reply(request, "leaving", url=message.url)
     else:
         return see_other(message.url, *browser.cookies)
     return page.with_cookies(*browser.cookies)
@@ -154,8 +155,11 @@ def _connection_asked_for(site: Site, request: Request) -> Connection | None:
     return connection
 
 
-def _login_page(site: Site, browser: Browser, *, return_to: str, email: str = "", problem: str | None = None) -> Reply:
+def _login_page(
+    site: Site, request: Request, browser: Browser, *, return_to: str, email: str = "", problem: OurText | None = None
+) -> Reply:
     page = site.pages.reply(
+        request,
         "login",
         action=site.page_url("login"),
         csrf_token=csrf_token(site, browser.id),

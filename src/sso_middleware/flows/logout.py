@@ -33,6 +33,7 @@ async def show_logout(site: Site, request: Request, call: Call) -> Reply:
     if session is None:
         return see_other(site.page_url("signed-out"))
     return site.pages.reply(
+        request,
         "logout",
         action=site.page_url("logout"),
         csrf_token=csrf_token(site, lineage_of(session)),
@@ -93,14 +94,14 @@ async def _session_to_end(site: Site, request: Request, call: Call) -> Session |
 
 async def show_signed_out(site: Site, request: Request, call: Call) -> Reply:
     """GET signed-out, open to everybody; how a single logout came out is told to whoever began it."""
-    page = signed_out_page(site, "/", _outcome_told(site, request))
+    page = signed_out_page(site, request, "/", _outcome_told(site, request))
     return page.with_cookies(signed_out_marker(site)) if has_signed_out(site, request) else page
 
 
-def signed_out_page(site: Site, return_to: str, outcome: Outcome | None = None) -> Reply:
+def signed_out_page(site: Site, request: Request, return_to: str, outcome: Outcome | None = None) -> Reply:
     """Never straight back in, though the identity provider still knows the person: the next sign-in is a click."""
     login_url = site.page_url("login", return_to=return_to, again="1")
-    return site.pages.reply("signed_out", login_url=login_url, outcome=outcome)
+    return site.pages.reply(request, "signed_out", login_url=login_url, outcome=outcome)
 
 
 def signed_out_url(site: Site, outcome: Outcome, browser: str) -> str:

@@ -12,6 +12,7 @@ from ..calling import Call
 from ..connections import Connection
 from ..errors import SSOError
 from ..faults import stack_of
+from ..languages import OurText
 from ..saml.assertion import NameID
 from ..saml.bindings import FormPost, Outgoing
 from ..saml.logout_sending import build_logout_request
@@ -26,7 +27,7 @@ from .site import Site
 
 log = logging.getLogger("sso_middleware")
 
-LEAVING = "Signing you out at your organization, too"
+LEAVING = OurText("Signing you out at your organization, too")
 
 
 def slo_endpoint(connection: Connection) -> Endpoint | None:
@@ -93,7 +94,9 @@ async def _leave(
     )
     await call(site.store.add_logout_request, sent)
     if isinstance(message, FormPost):
-        page = site.pages.reply("post", form_target=message.url, title=LEAVING, url=message.url, fields=message.fields)
+        page = site.pages.reply(
+            request, "post", form_target=message.url, title=LEAVING, url=message.url, fields=message.fields
+        )
     else:
-        page = site.pages.reply("leaving", title=LEAVING, url=message.url)
+        page = site.pages.reply(request, "leaving", title=LEAVING, url=message.url)
     return page.with_cookies(*browser.cookies)

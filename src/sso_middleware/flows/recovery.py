@@ -49,11 +49,11 @@ async def show_recovery_access(site: Site, request: Request, call: Call) -> Repl
         return home
     session = await find_recovery_session(site, request, call)
     if session is not None:
-        return show_connections(site, session, done=request.query_value("done"))
+        return show_connections(site, request, session, done=request.query_value("done"))
     _check_can_be_asked(site)
     browser = recognise(site, request)
     token = csrf_token(site, browser.id)
-    page = site.pages.reply("recovery_ask", action=site.page_url(PAGE), csrf_token=token, holds_secret=True)
+    page = site.pages.reply(request, "recovery_ask", action=site.page_url(PAGE), csrf_token=token, holds_secret=True)
     return page.with_cookies(*browser.cookies)
 
 
@@ -99,7 +99,7 @@ async def _ask(site: Site, request: Request, call: Call, address: str) -> Reply:
         detail = {} if is_kept else {"why": "the outbox is full: it was not kept"}
         await report(site, request, call, "recovery_requested", is_trouble=True, detail=detail)
     site.wake_housekeeping()
-    return site.pages.reply("recovery_asked", back_url=site.app_url("/"), holds_secret=True)
+    return site.pages.reply(request, "recovery_asked", back_url=site.app_url("/"), holds_secret=True)
 
 
 # Using a link
@@ -112,6 +112,7 @@ async def _show_link(site: Site, request: Request, call: Call, token: str) -> Re
         raise RecoveryLinkUnknown("the link is unknown, used or expired, or a newer one took its place")
     browser = recognise(site, request)
     page = site.pages.reply(
+        request,
         "recovery_link",
         action=site.page_url(PAGE),
         csrf_token=csrf_token(site, browser.id),

@@ -71,7 +71,7 @@ def _end_of(found: RecoveryToken) -> str:
 
 
 def show_connections(
-    site: Site, session: RecoverySession, *, problems: tuple[str, ...] = (), done: str | None = None
+    site: Site, request: Request, session: RecoverySession, *, problems: tuple[str, ...] = (), done: str | None = None
 ) -> Reply:
     """The page: each connection of the organization, as it is now."""
     shown = [
@@ -79,6 +79,7 @@ def show_connections(
         for id in connection_ids_of(site.settings, session.configuration, session.organization)
     ]
     return site.pages.reply(
+        request,
         "recovery_connections",
         status=400 if problems else 200,
         action=site.page_url(PAGE),
@@ -118,7 +119,7 @@ async def make_change(
     try:
         change = await _change(site, call, own, form)
     except ConfigurationError as error:
-        return show_connections(site, session, problems=error.problems)
+        return show_connections(site, request, session, problems=error.problems)
     await _tell(site, request, call, session, own, change)
     return see_other(site.page_url(PAGE, done=change.what))
 

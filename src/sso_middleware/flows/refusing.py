@@ -25,6 +25,7 @@ from ..errors import (
     UnknownConnection,
 )
 from ..faults import stack_of
+from ..languages import OurText
 from ..tokens import new_reference
 from ..web import Reply, Request, json_reply
 from .explaining import explanation_of
@@ -95,12 +96,12 @@ async def _answer(site: Site, request: Request, call: Call, error: SSOError, ref
         return json_reply(error.status, problem, media_type=PROBLEM)
     if isinstance(error, _MAYBE_SIGNED_IN):
         if await _is_signed_in(site, request, call):
-            return _signed_in_page(site, error, reference)
+            return _signed_in_page(site, request, error, reference)
         if request.method == "POST":
             # Our cookies don't come with a post from another site: look again from our own page.
             about = site.tokens.sign("refused", f"{error.code} {reference or ''}")
-            return _refused_page(site, error, reference, look_again=site.page_url("refused", about=about))
-    return _refused_page(site, error, reference)
+            return _refused_page(site, request, error, reference, look_again=site.page_url("refused", about=about))
+    return _refused_page(site, request, error, reference)
 
 
 async def show_refused(site: Site, request: Request, call: Call) -> Reply:
@@ -112,25 +113,28 @@ async def show_refused(site: Site, request: Request, call: Call) -> Reply:
     known = {kind.code: kind for kind in _MAYBE_SIGNED_IN}
     error = known.get(code, PendingLoginUnknown)()
     if await _is_signed_in(site, request, call):
-        return _signed_in_page(site, error, reference)
-    return _refused_page(site, error, reference)
+        return _signed_in_page(site, request, error, reference)
+    return _refused_page(site, request, error, reference)
 
 
-def _refused_page(site: Site, error: SSOError, reference: str | None, *, look_again: str | None = None) -> Reply:
+def _refused_page(
+    site: Site, request: Request, error: SSOError, reference: str | None, *, look_again: str | None = None
+) -> Reply:
     is_ours_to_mend = isinstance(error, PageNotFound | HostSessionOfAnother)  # then no sign-in would help
-    button, button_url = "Try again", _try_again_url(site, error)
+    button, button_url = OurText("Try again"), _try_again_url(site, error)
     if is_ours_to_mend:
-        button, button_url = "Go on", site.app_url("/")
+        button, button_url = OurText("Go on"), site.app_url("/")
     elif isinstance(error, RecoveryRefused):
-        button, button_url = "Recovery access", site.page_url("recovery-access")
+        button, button_url = OurText("Recovery access"), site.page_url("recovery-access")
     elif error.met_sign_out:
-        button, button_url = "Sign out here", site.page_url("logout")
+        button, button_url = OurText("Sign out here"), site.page_url("logout")
     return site.pages.reply(
+        request,
         "refused",
         status=error.status,
-        heading=error.heading,
+        heading=OurText(error.heading),
         code=error.code,
-        sentence=_sentence_of(error),
+        sentence=OurText(_sentence_of(error)),
         reference=reference,
         look_again=look_again,
         button=button,
@@ -153,8 +157,9 @@ def _try_again_url(site: Site, error: SSOError) -> str:
     return site.page_url("login", return_to=error.return_to, again="1", **connection, **fresh)
 
 
-def _signed_in_page(site: Site, error: SSOError, reference: str | None) -> Reply:
+def _signed_in_page(site: Site, request: Request, error: SSOError, reference: str | None) -> Reply:
     return site.pages.reply(
+        request,
         "signed_in",
         status=error.status,
         code=error.code,

@@ -47,7 +47,7 @@ async def demand_renewal(site: Site, request: Request, call: Call, found: Found)
         raise Misdirected(f"the Host is {request.host!r}, and base_url says {site.settings.host!r}")
     if kind == "navigation" and request.method == "GET":
         if is_polling(site, request):  # else a page that reloads itself would keep somebody signed in for days
-            return _due_page(site, this_page(request))
+            return _due_page(site, request, this_page(request))
         if not site.is_at_home(request):
             return see_other(site.page_url("renew", return_to=this_page(request), home="1"))
         return await _begin(site, request, call, found, return_to=this_page(request))
@@ -56,13 +56,13 @@ async def demand_renewal(site: Site, request: Request, call: Call, found: Found)
         if kept is not None:
             return await _begin(site, request, call, found, return_to=kept)
         url = site.page_url("renew", return_to=page_of_script(site, request))
-        return site.pages.reply("sign_in_first", status=401, login_url=url).with_headers([_challenge(url)])
+        return site.pages.reply(request, "sign_in_first", status=401, login_url=url).with_headers([_challenge(url)])
     return _tell_script(site, request, page_of_script(site, request))
 
 
-def _due_page(site: Site, return_to: str) -> Reply:
+def _due_page(site: Site, request: Request, return_to: str) -> Reply:
     url = site.page_url("renew", return_to=return_to)
-    return site.pages.reply("renewal_due", status=401, renew_url=url).with_headers([_challenge(url)])
+    return site.pages.reply(request, "renewal_due", status=401, renew_url=url).with_headers([_challenge(url)])
 
 
 def _tell_script(site: Site, request: Request, return_to: str) -> Reply:
@@ -124,7 +124,7 @@ async def _begin(
         if is_passive and not await call(
             site.store.begin_renewal, session.id, site.now(), within=AT_ONCE, most=MOST_AT_ONCE
         ):
-            return _unanswered_page(site, return_to)
+            return _unanswered_page(site, request, return_to)
         return await leave(
             site,
             request,
@@ -136,11 +136,11 @@ async def _begin(
         )
 
 
-def _unanswered_page(site: Site, return_to: str) -> Reply:
+def _unanswered_page(site: Site, request: Request, return_to: str) -> Reply:
     """The identity provider was asked, and nobody has come back from there."""
     try_again = site.page_url("renew", return_to=return_to, window="1")
     page = site.pages.reply(
-        "renewal_unanswered", status=401, try_again_url=try_again, logout_url=site.page_url("logout")
+        request, "renewal_unanswered", status=401, try_again_url=try_again, logout_url=site.page_url("logout")
     )
     return page.with_headers([_challenge(try_again)])
 
@@ -180,7 +180,7 @@ async def finish_renewal(
     if principal is None:
         headers = await _sign_out(site, request, call, found.session, "renewal_by_another")
         # A click in between: the identity provider would sign the other person in at once, on this very page.
-        page = signed_out_page(site, return_to).with_cookies(site.no_cookie(KIND), signed_out_marker(site))
+        page = signed_out_page(site, request, return_to).with_cookies(site.no_cookie(KIND), signed_out_marker(site))
         return page.with_headers(headers)
     cookie = await renew_session(site, call, found, connection, outcome.assertion, principal)
     if cookie is None:  # revoked at this very moment

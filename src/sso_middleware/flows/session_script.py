@@ -42,4 +42,4 @@ def _script() -> tuple[bytes, str]:
 
 async def show_renewed(site: Site, request: Request, call: Call) -> Reply:
     """GET renewed: the script's window tells its page, and closes."""
-    return site.pages.reply("renewed", script="renewed.js", continue_url=site.app_url("/"))
+    return site.pages.reply(request, "renewed", script="renewed.js", continue_url=site.app_url("/"))

@@ -179,7 +179,7 @@ async def _act_on_request(
         detail={"sessions": str(len(ended))},
     )
     answer = await _build_answer(site, call, connection, to, wanted, message.relay_state or "", is_partial)
-    return _reply_with(site, connection, answer).with_headers(headers)
+    return _reply_with(site, request, connection, answer).with_headers(headers)
 
 
 def _verify_request(
@@ -246,7 +246,7 @@ async def _build_answer(
     )
 
 
-def _reply_with(site: Site, connection: Connection, answer: Outgoing) -> Reply:
+def _reply_with(site: Site, request: Request, connection: Connection, answer: Outgoing) -> Reply:
     """A redirect wherever there is an address for it, whatever way the request came.
 
     No page of ours has to be shown then, which a frame might not do. (That we leave in answer to a POST by
@@ -257,6 +257,7 @@ def _reply_with(site: Site, connection: Connection, answer: Outgoing) -> Reply:
     identity_provider = connection.trust.identity_provider
     locations = [end.location for end in (*identity_provider.slo_endpoints, *identity_provider.sso_endpoints)]
     return site.pages.reply(
+        request,
         "post",
         form_target=answer.url,
         framed_by=sorted({"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in (*locations, answer.url)}),
