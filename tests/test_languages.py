@@ -175,7 +175,7 @@ def wordless(value: Any) -> Any:
         case str():
             return OurText("text") if isinstance(value, OurText) else value if value.startswith("renewed") else "~"
         case dict():
-            return {"team": "~"}
+            return {name: wordless(item) for name, item in value.items()}
         case list() | tuple():
             return [wordless(item) for item in value]
         case _:

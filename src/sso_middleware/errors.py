@@ -384,6 +384,13 @@ class PendingLoginUnknown(LoginRefused):
     public_message = "This sign-in has already been used or has taken too long. Please start again."
 
 
+class PendingProfileUnknown(LoginRefused):
+    """``complete-profile`` without a sign-in that waits for answers there: answered, too late, or another browser's."""
+
+    code = "pending_profile_unknown"
+    public_message = "These questions have been answered already, or have waited for too long. Please start again."
+
+
 class BrowserMismatch(LoginRefused):
     """The login was begun in another browser (login CSRF, session swap)."""
 

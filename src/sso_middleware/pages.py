@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from functools import cache, cached_property
+from gettext import NullTranslations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -45,13 +46,10 @@ class Pages:
         holds_secret: bool = False,  # whether its address is one: it is told to nobody as a Referer, not even to us
         **values: object,
     ) -> Reply:
-        """A page in answer to `request`, in its language; so is each of `values` that is an `OurText`."""
+        """A page in answer to `request`, in its language; so is each `OurText` in `values`."""
         language = self.language_of(request)
         texts = self._languages.texts(language)
-        shown = {
-            name: texts.gettext(value) if isinstance(value, OurText) and value else value
-            for name, value in values.items()
-        }
+        shown = {name: _translated(value, texts) for name, value in values.items()}
         style, script = read_file("style.css"), read_file(script)
         page = self.environment.get_template(f"{template}.html")
         html = page.render(style=style, script=script, language=language, texts=texts, **shown)
@@ -91,6 +89,17 @@ class Pages:
 
         environment.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]  # of i18n
         return environment
+
+
+def _translated(value: object, texts: NullTranslations) -> object:
+    """A text of ours, or such texts by name."""
+    match value:
+        case OurText() if value:  # the translation of nothing would be the head of the catalogue
+            return texts.gettext(value)
+        case dict():
+            return {name: _translated(each, texts) for name, each in value.items()}
+        case _:
+            return value
 
 
 def _policy(

@@ -26,6 +26,7 @@ from .flows import (
     kept_forms,
     login,
     logout,
+    profile,
     receiving,
     recovery,
     refusing,
@@ -70,6 +71,7 @@ Flow = Callable[[Site, Request, Call], Coroutine[Any, Any, Reply]]
 PAGES: dict[str, dict[str, Flow]] = {
     "login": {"GET": login.show_login, "POST": login.find_connection},
     "finish": {"GET": finishing.finish_login, "POST": finishing.accept_unsolicited},
+    profile.PAGE: {"GET": profile.show_profile, "POST": profile.take_profile},
     "renew": {"GET": renewing.show_renew},
     "renewed": {"GET": session_script.show_renewed},
     "form": {"GET": kept_forms.show_kept_form, "POST": kept_forms.discard_kept_form},

@@ -3,7 +3,7 @@
 The order is the rule. First who the identity provider says it is, then which person that is; only then is anything
 asked of them, and the host last of all, who is told everything at once:
 
-    arrive:   read the identity -> find the person
+    arrive:   read the identity -> find the person -> add what they answered before
     welcome:  ask the host -> the principal
     confirm:  once the session is there, that all of it is still so
 """
@@ -17,6 +17,7 @@ from ..connections import Connection
 from ..errors import NotATestUser, PersonBusy
 from ..hooks import Identity
 from ..principal import Principal
+from ..profile_answers import with_answers
 from ..saml.assertion import Assertion
 from ..stores.people_records import PeopleQuery, Person
 from ..web import Cookie, Request
@@ -31,8 +32,10 @@ class Arrival:
     """Somebody whom the identity provider has vouched for, and whom we know; the host was not asked yet."""
 
     connection: Connection
+    asserted: Identity
+    """As the identity provider says."""
     identity: Identity
-    """As the host is to be told."""
+    """As the host is to be told: with what the person answered on the first-login page."""
     person: Person
 
 
@@ -57,7 +60,7 @@ async def arrive(
         former_email=person.former_email,
         may_create=connection.just_in_time,
     )
-    return Arrival(connection, identity, person)
+    return Arrival(connection, asserted, with_answers(identity, person.answers, connection.profile), person)
 
 
 async def welcome(site: Site, call: Call, arrival: Arrival) -> Principal:

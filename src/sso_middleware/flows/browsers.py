@@ -68,6 +68,11 @@ def recognise(site: Site, request: Request) -> Browser:
     )
 
 
+def bindings_of(site: Site, request: Request) -> list[str]:
+    """Whatever this browser may have been bound to."""
+    return [hash_token(id) for id in ids_of(site, request).values()]
+
+
 def is_bound(site: Site, request: Request, binding: str) -> str | None:
     """The binding itself if one of this browser's ids matches it, else None."""
     hashes = (hash_token(id) for id in ids_of(site, request).values())

@@ -18,22 +18,22 @@ from ..errors import (
 )
 from ..saml.assertion import Assertion
 from ..stores.records import PendingLogin
-from ..web import Cookie, Reply, Request, see_other
-from .arriving import arrive, confirm, welcome
-from .browsers import is_bound, known_cookie
+from ..web import Cookie, Reply, Request
+from .arriving import arrive
+from .browsers import is_bound
 from .connection_test import show_report
+from .entering import RESTARTED, enter
 from .explaining import explained_by
 from .forms import csrf_token, read_own_form, refuse_frames
 from .login import leave
-from .logout import SIGNED_OUT
 from .outcome import Failed, Handle, SignedIn, Tested, handle_of, open_outcome
+from .profile import ask_for_missing
 from .provisioning import read_identity
 from .renewing import finish_renewal
-from .reporting import about, report
-from .sessions import look_up, open_session
+from .reporting import about
+from .sessions import look_up
 from .site import Site
 
-RESTARTED = "restarted"
 _RESTART_SECONDS = 120
 
 
@@ -167,22 +167,5 @@ async def _sign_in(
 ) -> Reply:
     with about(connection.id, known_person=True), explained_by(site, assertion):
         arrival = await arrive(site, request, call, connection, assertion)
-        principal = await welcome(site, call, arrival)
-    cookie = await open_session(site, request, call, connection, assertion, principal)
-    await confirm(site, call, principal, cookie)
-    await report(
-        site,
-        request,
-        call,
-        "login_succeeded",
-        connection_id=connection.id,
-        email=principal.email,
-        detail={"assertion": assertion.id},  # not the host's user id, which may be the e-mail: details are logged
-    )
-    return see_other(
-        site.app_url(return_to),
-        cookie,
-        known_cookie(site, request),
-        site.no_cookie(RESTARTED),
-        site.no_cookie(SIGNED_OUT),
-    )
+    asked = await ask_for_missing(site, request, call, arrival, assertion, return_to)
+    return asked or await enter(site, request, call, arrival, assertion, return_to)

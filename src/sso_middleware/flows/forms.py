@@ -11,7 +11,7 @@ from ..web import Request, read_form
 from .site import Site
 
 CSRF_FIELD = "csrf_token"
-_LIMIT = 16 * 1024
+FORM_LIMIT = 16 * 1024
 _OTHER_SITES = {"cross-site", "same-site"}
 _FRAMES = {"iframe", "frame", "embed", "object", "fencedframe"}
 _SUBRESOURCES = {"cors", "no-cors"}
@@ -23,7 +23,7 @@ def csrf_token(site: Site, binding: str) -> str:
 
 
 async def read_own_form(
-    site: Site, request: Request, call: Call, bindings: Iterable[str], *, limit: int = _LIMIT
+    site: Site, request: Request, call: Call, bindings: Iterable[str], *, limit: int = FORM_LIMIT
 ) -> dict[str, str]:
     """The fields of a form of ours. Raises CsrfMismatch unless its token is for one of `bindings`."""
     refuse_other_sites(site, request)

@@ -81,33 +81,34 @@ def _from_text(text: str) -> Assertion:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """Names one pending login. The attempt is in the URL of `finish` and says which cookie to read.
+    """Names one pending login, or another one of a browser's. The attempt is in the URL and says which cookie to read.
 
     A cookie name of its own keeps two tabs that finish at once from overwriting each other's.
     """
 
     attempt: str
     token: str = field(repr=False)
+    kind: str = KIND
 
     @property
     def hash(self) -> str:
         return hash_token(self.token)
 
     def cookie(self, site: Site, *, seconds: int) -> Cookie:
-        return site.cookie(f"{KIND}-{self.attempt}", self.token, seconds=seconds)
+        return site.cookie(f"{self.kind}-{self.attempt}", self.token, seconds=seconds)
 
     def no_cookie(self, site: Site) -> Cookie:
-        return site.no_cookie(f"{KIND}-{self.attempt}")
+        return site.no_cookie(f"{self.kind}-{self.attempt}")
 
 
-def new_handle() -> Handle:
-    return Handle(secrets.token_hex(6), new_token())
+def new_handle(kind: str = KIND) -> Handle:
+    return Handle(secrets.token_hex(6), new_token(), kind)
 
 
-def handle_of(site: Site, request: Request) -> Handle | None:
+def handle_of(site: Site, request: Request, kind: str = KIND) -> Handle | None:
     """The handle that the URL's attempt and this browser's cookie make together."""
     attempt = request.query_value("attempt") or ""
     if not _ATTEMPT.fullmatch(attempt):
         return None
-    token = request.cookie(site.cookie_name(f"{KIND}-{attempt}"))
-    return Handle(attempt, token) if token else None
+    token = request.cookie(site.cookie_name(f"{kind}-{attempt}"))
+    return Handle(attempt, token, kind) if token else None

@@ -17,6 +17,7 @@ from ..errors import (
     MethodNotAllowed,
     PageNotFound,
     PendingLoginUnknown,
+    PendingProfileUnknown,
     ProvisioningRejected,
     RecoveryRefused,
     SSOError,
@@ -38,7 +39,7 @@ from .site import Site
 log = logging.getLogger("sso_middleware")
 
 # What a reloaded page or a repeated post ends in; the person may well be signed in by then.
-_MAYBE_SIGNED_IN = (AssertionReplayed, LoginRequestUnknown, PendingLoginUnknown)
+_MAYBE_SIGNED_IN = (AssertionReplayed, LoginRequestUnknown, PendingLoginUnknown, PendingProfileUnknown)
 
 
 class InternalError(SSOError):

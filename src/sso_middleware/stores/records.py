@@ -15,6 +15,7 @@ from .configuration_records import ConfigurationStore
 from .event_records import EventStore
 from .mail_records import MailStore
 from .people_records import PeopleStore
+from .profile_records import ProfileStore
 from .session_records import Device, Session, SessionStore
 
 __all__ = ["Device", "Session"]
@@ -122,7 +123,7 @@ class Count:
     ends_at: datetime
 
 
-class Store(SessionStore, ConfigurationStore, EventStore, MailStore, PeopleStore, Protocol):
+class Store(SessionStore, ConfigurationStore, EventStore, MailStore, PeopleStore, ProfileStore, Protocol):
     """What the flows need. Raises StoreUnavailable whenever the database can't be read or written."""
 
     # Logins

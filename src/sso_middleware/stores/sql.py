@@ -31,7 +31,7 @@ from .records import (
 from .sql_configuration import SqlConfiguration
 from .sql_events import SqlEvents, storable
 from .sql_mail import SqlMail
-from .sql_people import SqlPeople
+from .sql_profiles import SqlProfiles
 
 UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
 """No timeout is longer than this (`hard_timeout_mobile`), so such a session can only be a dead one."""
@@ -41,7 +41,7 @@ CHANGE_TOLD_FOR = timedelta(hours=1)
 """A process that hears of nothing for longer forgets every session that it remembers."""
 
 
-class SqlStore(SqlConfiguration, SqlEvents, SqlMail, SqlPeople):
+class SqlStore(SqlConfiguration, SqlEvents, SqlMail, SqlProfiles):
     """Implements `records.Store` on SQLite (one machine) and PostgreSQL (many)."""
 
     def __init__(self, database_url: str) -> None:

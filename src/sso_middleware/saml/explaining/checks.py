@@ -252,7 +252,7 @@ CHECKS: tuple[Check, ...] = (
         "The browser",
         "the browser in which the sign-in was begun, with its cookies",
         f"{_BEGIN_AGAIN} If everybody meets it: does a proxy drop our cookies, and do people come by `base_url`?",
-        {Who.PERSON: (errors.BrowserMismatch, errors.PendingLoginUnknown)},
+        {Who.PERSON: (errors.BrowserMismatch, errors.PendingLoginUnknown, errors.PendingProfileUnknown)},
         of_flow=True,
     ),
     Check(
