@@ -38,9 +38,9 @@ class Identity:
     `secondary_email` is within the connection's domains, too.
 
     `changed` names the fields that are not what they were when this hook last said yes to the person (of `email`,
-    `secondary_email`, `first_name`, `last_name`, `country`, `department`, `roles`); it is empty for whom it never
-    did. `former_email` is the address before this one, if there ever was another. `is_new`: the hook never said yes
-    to them. `may_create` is False where the connection's `just_in_time` is off: then only `Link` lets in somebody
+    `secondary_email`, `first_name`, `last_name`, `country`, `department`, `team`, `roles`); it is empty for whom it
+    never did. `former_email` is the address before this one, if there ever was another. `is_new`: the hook never said
+    yes to them. `may_create` is False where the connection's `just_in_time` is off: then only `Link` lets in somebody
     without a `user_id`.
     """
 

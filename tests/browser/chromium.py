@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, WebError, sync_playwright
 from tests.servers import ROOT, missing
@@ -67,7 +68,7 @@ class Chromium:
 
 
 @contextmanager
-def running_chromium(profile: Path, test: str) -> Iterator[Chromium]:
+def running_chromium(profile: Path, test: str, *, locale: str = "en-GB", **set_up: Any) -> Iterator[Chromium]:
     """Start Chromium with an empty profile. Its complaints are the caller's to look at."""
     if not CHROMIUM.exists():
         missing("Chromium")
@@ -79,7 +80,8 @@ def running_chromium(profile: Path, test: str) -> Iterator[Chromium]:
             args=SWITCHES,
             ignore_default_args=["--disable-back-forward-cache"],
             viewport={"width": 1000, "height": 700},
-            locale="en-GB",
+            locale=locale,
+            **set_up,
         )
         context.set_default_timeout(15_000)
         chromium = Chromium(context, test)

@@ -120,7 +120,7 @@ def attempt_id(connection: Connection, assertion: Assertion) -> str:
 
 # What the host is asked
 
-TOLD = ("email", "secondary_email", "first_name", "last_name", "country", "department", "roles")
+TOLD = ("email", "secondary_email", "first_name", "last_name", "country", "department", "team", "roles")
 """What is remembered of what the host was told, so that the next time it hears what has changed."""
 WAITS_FOR = 5.0
 """Seconds, for another first sign-in of the same person, which asks the host just now."""
