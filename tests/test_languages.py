@@ -151,11 +151,14 @@ class Marked(Languages):
         return Marking()
 
 
-@pytest.mark.parametrize("template", sorted(path.stem for path in (PACKAGE / "templates").glob("[!_]*.html")))
+FOR_ADMINS: frozenset[str] = frozenset()
+"""Templates of pages that are `in_english`."""
+SHOWN = sorted({path.stem for path in (PACKAGE / "templates").glob("[!_]*.html")} - FOR_ADMINS - {"layout"})
+
+
+@pytest.mark.parametrize("template", SHOWN)
 def test_no_page_says_anything_that_is_not_translated(template: str) -> None:
     """Apart from values, which are hostile ones in these tests and easily told, and the names of codes."""
-    if template == "layout":
-        return
     text = Pages(Marked()).reply(asked(None), template, **shown(template)).body.decode()
     said = re.sub(r"<(style|script)>.*?</\1>", "", text, flags=re.DOTALL)
     told = re.findall(r'(?:alt|title|label|placeholder|aria-label)="([^"]*)"', said)
@@ -225,6 +228,15 @@ def test_without_a_wish_a_page_is_english(world: World) -> None:
 
     assert "You are signed out" in page.text
     assert '<html lang="en">' in page.text
+
+
+def test_a_page_for_admins_is_english() -> None:
+    """In words and by what it says of itself, whatever the browser asks for: so is the rest of what they are told."""
+    page = Pages().reply(asked("de"), "form_gone", in_english=True, app_url="/")
+
+    assert b"This form is no longer kept" in page.body
+    assert b'<html lang="en">' in page.body
+    assert dict(page.headers)["Content-Language"] == "en"
 
 
 def test_a_refusal_is_in_the_language_of_the_browser(world: World) -> None:

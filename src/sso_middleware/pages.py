@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .languages import Languages, OurText
+from .languages import SOURCE, Languages, OurText
 from .web import Reply, Request
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ class Pages:
         framed_by: Sequence[str] = (),  # origins in whose frames this page may be: it holds nothing to click on then
         script: str = "submit.js",  # the one that may run on this page
         holds_secret: bool = False,  # whether its address is one: it is told to nobody as a Referer, not even to us
+        in_english: bool = False,  # for admins, as all that is told to them is
         **values: object,
     ) -> Reply:
         """A page in answer to `request`, in its language; so is each `OurText` in `values`."""
-        language = self.language_of(request)
+        language = SOURCE if in_english else self.language_of(request)
         texts = self._languages.texts(language)
         shown = {name: _translated(value, texts) for name, value in values.items()}
         style, script = read_file("style.css"), read_file(script)
@@ -92,12 +93,14 @@ class Pages:
 
 
 def _translated(value: object, texts: NullTranslations) -> object:
-    """A text of ours, or such texts by name."""
+    """A text of ours, and such texts wherever they stand in a table or a list."""
     match value:
         case OurText() if value:  # the translation of nothing would be the head of the catalogue
             return texts.gettext(value)
         case dict():
             return {name: _translated(each, texts) for name, each in value.items()}
+        case list() | tuple():
+            return [_translated(each, texts) for each in value]
         case _:
             return value
 

@@ -497,6 +497,30 @@ def test_one_may_go_away_from_it(make_world: MakeWorld) -> None:
     assert world.codes[-1] == "profile_asked"
 
 
+def test_whoever_was_signed_in_before_still_is(make_world: MakeWorld) -> None:
+    """Going away from the page ends nobody's session, and neither does coming to it."""
+    world = asking(make_world)
+    browser = world.first_browser
+    arrive(world, email="bob@acme.example", country="DE", department="Sales EMEA")
+    form = world.idp.log_in(leaving_url(browser), ADA, now=world.now, attributes=attributes_of(ADA, **NOTHING))
+    page = browser.get(world.post_response(form).location)
+
+    left = answer(browser, page, cancel="1")
+
+    assert left.location == f"{world.base_url}/"
+    browser.get(left.location)
+    principal = world.app.seen[-1].principal
+    assert principal is not None
+    assert principal.email == "bob@acme.example"
+
+
+def leaving_url(browser: Browser) -> str:
+    """To the identity provider, by a tab in which the sign-in began before somebody signed in here."""
+    other = browser.world.browser()
+    other.cookies = {name: value for name, value in browser.cookies.items() if not name.endswith("-session")}
+    return browser.world.begin_login(PAGE, other)
+
+
 def test_after_consent_to_an_unsolicited_sign_in_it_is_asked_too(make_world: MakeWorld) -> None:
     """There is one way in, and this is on it."""
     world = asking(make_world, {**ASKS, "idp_initiated": "accept"})

@@ -118,11 +118,12 @@ async def take_profile(site: Site, request: Request, call: Call) -> Reply:
 
 
 async def _cancel(site: Site, request: Request, call: Call, stopped: _Stopped) -> Reply:
-    """Nobody was signed in, so nobody is signed out; whoever was before still is."""
+    """Nobody was signed in, so nobody is signed out: whoever was signed in before still is, and goes on."""
     await _take(site, request, call, stopped.handle, {})
     email = read_identity(stopped.assertion, stopped.connection).email
     await _report(site, request, call, "profile_cancelled", stopped.connection, email, stopped.questions)
-    return see_other(site.page_url("signed-out"), stopped.handle.no_cookie(site))
+    is_signed_in = await find_session(site, request, call) is not None
+    return see_other(site.app_url("/") if is_signed_in else site.page_url("signed-out"), stopped.handle.no_cookie(site))
 
 
 async def _go_on_if_signed_in(site: Site, request: Request, call: Call, return_to: str | None = None) -> Reply:
@@ -148,9 +149,10 @@ async def _find(site: Site, request: Request, call: Call) -> _Stopped | None:
     pending = await call(site.store.get_pending_profile, handle.hash, bindings_of(site, request), site.now())
     if pending is None:
         return None
-    connection = site.connections.get(pending.connection_id)
-    if connection is None or not connection.enabled:
-        raise ConnectionDisabled(f"connection {pending.connection_id!r} is disabled or gone")
+    with about(pending.connection_id):
+        connection = site.connections.get(pending.connection_id)
+        if connection is None or not connection.enabled:
+            raise ConnectionDisabled(f"connection {pending.connection_id!r} is disabled or gone")
     return _open(site, handle, connection, pending)
 
 
