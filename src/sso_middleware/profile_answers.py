@@ -36,7 +36,7 @@ def may_answer(question: Question, answer: str | None, policy: ProfilePolicy) ->
 
 def with_answers(identity: Identity, answers: Mapping[str, str], policy: ProfilePolicy) -> Identity:
     """As the host is to be told, `identity` being as asserted."""
-    country, team = (name_if(name, answers, policy) for name in QUESTIONS)
+    country, team = (_answer_to(name, answers, policy) for name in QUESTIONS)
     if country and (identity.country is None or policy.force_country_selection):
         identity = replace(identity, country=country)
     if team and (identity.team is None or policy.force_department_selection):
@@ -44,7 +44,7 @@ def with_answers(identity: Identity, answers: Mapping[str, str], policy: Profile
     return identity
 
 
-def name_if(question: Question, answers: Mapping[str, str], policy: ProfilePolicy) -> str | None:
+def _answer_to(question: Question, answers: Mapping[str, str], policy: ProfilePolicy) -> str | None:
     answer = answers.get(question)
     return answer if may_answer(question, answer, policy) else None
 
