@@ -127,6 +127,7 @@ async def show_report(site: Site, request: Request, call: Call, connection: Conn
     return site.pages.reply(
         request,
         "test_report",
+        in_english=True,
         organization=connection.organization,
         connection_id=connection.id,
         state=connection.state,

@@ -81,6 +81,7 @@ def show_connections(
     return site.pages.reply(
         request,
         "recovery_connections",
+        in_english=True,
         status=400 if problems else 200,
         action=site.page_url(PAGE),
         csrf_token=csrf_token(site, session.token),
