@@ -24,6 +24,7 @@ from pydantic import (
 
 from .connection_settings import AttributeMap, Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
+from .interception_settings import InterceptSettings, read_intercepts
 from .setting_problems import SeveralProblems
 from .setting_rules import SETTINGS_RULES
 from .setting_sources import CONFIG_VARIABLE, config_path, no_config, read_environment, read_toml
@@ -52,10 +53,11 @@ from .setting_values import (
 from .timeout_rules import SessionTimeout
 
 Mode = Literal["everyone", "domains"]
+Enforcement = Literal["on", "off"]
 
-__all__ = ["AttributeMap", "ConnectionSettings", "IdpInitiated", "Settings", "SingleLogout"]
+__all__ = ["AttributeMap", "ConnectionSettings", "IdpInitiated", "InterceptSettings", "Settings", "SingleLogout"]
 
-_TABLES = frozenset({"connections"})
+_TABLES = frozenset({"connections", "intercept"})
 
 
 class Settings(Checked):
@@ -75,6 +77,8 @@ class Settings(Checked):
     """Cookie names carry it."""
     database_url: DatabaseUrl = "sqlite:///sso.db"
     mode: Mode = "everyone"
+    enforcement: Enforcement = "on"
+    """`off`: nobody is made to come by SSO instead of the host's own login. Protected paths stay protected. Loud."""
     demo: bool = False
     """Accepts weak secret keys, on a loopback base_url only."""
 
@@ -90,6 +94,11 @@ class Settings(Checked):
     """Where our own pages are."""
     local_login_url: Link | None = None
     """The host's own login, for people without a connection: a path below the mount, or a URL."""
+
+    intercept: tuple[InterceptSettings, ...] = ()
+    """Forms of the host's (login, registration, reset) that people of exclusive domains are sent to SSO from."""
+    largest_intercepted_body: Annotated[int, Field(ge=1024, le=1_048_576)] = 65_536
+    """Bytes of such a form; a larger one is refused."""
 
     connections: tuple[ConnectionSettings, ...] = ()
     shared_acs: bool = False
@@ -176,6 +185,11 @@ class Settings(Checked):
                 info.context["connections"] = tuple(connections)
             raise SeveralProblems(problems)
         return tuple(connections)
+
+    @field_validator("intercept", mode="before")
+    @classmethod
+    def _read_intercepts(cls, value: object) -> tuple[InterceptSettings, ...]:
+        return read_intercepts(value)
 
     @field_serializer("database_url")
     def _without_password(self, value: str) -> str:

@@ -32,6 +32,7 @@ from .flows import (
 )
 from .flows.chores import check_chores, chores_of
 from .flows.dated_exceptions import describe_exceptions
+from .flows.enforcement_notices import describe_enforcement, describe_exclusions
 from .flows.identity_headers import IdentityHeaders
 from .flows.own_keys import OwnKeys
 from .flows.paths import is_ambiguous
@@ -126,7 +127,11 @@ class SSO:
         self._housekeeping = Housekeeping(store, now, chores=self.chores) if settings.background else None
         if settings.background:
             check_chores(settings)
-        for words in describe_exceptions(settings, now()):
+        for words in (
+            *describe_exceptions(settings, now()),
+            *describe_enforcement(settings, connections),
+            *describe_exclusions(settings),
+        ):
             log.warning("%s", words)
         if len(connections) == 0:
             log.warning("the settings name no connection: protected paths answer 503 until there is one")

@@ -14,7 +14,7 @@ from tests.docs.blocks import ROOT
 
 from sso_middleware import Hooks, Identity, Principal
 from sso_middleware.errors import LoginRefused, MessageRefused, SSOError
-from sso_middleware.settings import AttributeMap, ConnectionSettings, Settings
+from sso_middleware.settings import AttributeMap, ConnectionSettings, InterceptSettings, Settings
 from sso_middleware.web import Request
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -64,6 +64,7 @@ def shortest(seconds: int) -> str:
         ("setting", Settings),
         ("setting of `[[connections]]`", ConnectionSettings),
         ("setting of `attributes`", AttributeMap),
+        ("setting of `[[intercept]]`", InterceptSettings),
     ],
 )
 def test_every_setting_is_listed_with_its_default(heading: str, model: type[BaseModel]) -> None:

@@ -19,6 +19,7 @@ from ..metadata_refresh import Fetch, MetadataRefresh, guard_of, make_fetch
 from ..settings import Settings
 from ..stores.records import Store
 from .dated_exceptions import tell_of_open_exceptions
+from .enforcement_notices import tell_of_enforcement
 from .reporting import record
 from .site import Site
 
@@ -28,11 +29,18 @@ _TROUBLE = {
     "idp_certificate_expiring",
     "own_certificate_expiring",
     "exception_open",
+    "enforcement_off",
+    "exclusive_connection_disabled",
 }
 
 
 def chores_of(site: Site) -> Sequence[Chore]:
-    return (partial(_refresh_metadata, site), partial(_warn_of_certificates, site), partial(_tell_of_exceptions, site))
+    return (
+        partial(_refresh_metadata, site),
+        partial(_warn_of_certificates, site),
+        partial(_tell_of_exceptions, site),
+        partial(_tell_of_enforcement, site),
+    )
 
 
 def check_chores(settings: Settings) -> None:
@@ -69,6 +77,12 @@ def _warn_of_certificates(site: Site) -> None:
 
 def _tell_of_exceptions(site: Site) -> None:
     tell_of_open_exceptions(site.settings, site.store, partial(tell, site), site.now())
+
+
+def _tell_of_enforcement(site: Site) -> None:
+    now = site.now()
+    read = partial(read_current, site.settings, site.connections, site.store, now)
+    tell_of_enforcement(site.settings, read, site.store.claim_notice, partial(tell, site), now)
 
 
 def _own_certificates(site: Site) -> Iterator[str]:
