@@ -18,6 +18,7 @@ from .connections import Connections, our_side, read_connections, slo_url
 from .directory import Directory
 from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, StoreUnavailable, UnknownConnection
 from .flows import (
+    exclusion_link,
     finishing,
     gate,
     kept_forms,
@@ -38,6 +39,7 @@ from .flows.own_keys import OwnKeys
 from .flows.paths import is_ambiguous
 from .flows.recalling import Recall
 from .flows.reporting import about
+from .flows.sign_in_button import SafeHtml, sign_in_button
 from .flows.site import Site
 from .flows.supplied_keys import read_supplied_keys
 from .hooks import Hooks, has_host_user
@@ -70,6 +72,7 @@ PAGES: dict[str, dict[str, Flow]] = {
     "form": {"GET": kept_forms.show_kept_form, "POST": kept_forms.discard_kept_form},
     "logout": {"GET": logout.show_logout, "POST": logout.log_out},
     "signed-out": {"GET": logout.show_signed_out},
+    "without-sso": {"GET": exclusion_link.show_link, "POST": exclusion_link.take_link},
     "session": {"GET": logout.show_session},
     "session.js": {"GET": session_script.show_script},
     "refused": {"GET": refusing.show_refused},
@@ -157,6 +160,19 @@ class SSO:
         if decision.session_key is None:
             return True
         return await sessions.is_still_live(self.site, decision.session_key, call)
+
+    def sign_in_button(
+        self,
+        return_to: str = "/",
+        *,
+        label: str = "Continue with SSO",
+        connection: str | None = None,  # straight to this one's identity provider, without a question
+    ) -> SafeHtml:
+        """HTML for a page of the host's, escaped: a link with the class `sso-button`, without style or script.
+
+        `return_to` is the path, below the mount, that the person comes back to.
+        """
+        return sign_in_button(self.site, return_to=return_to, label=label, connection=connection)
 
     def host_of(self, headers: Headers, peer: str | None) -> str:
         """The name that the browser used, as far as we can tell: behind a trusted proxy X-Forwarded-Host.

@@ -24,6 +24,7 @@ from ..stores.records import Session
 from ..web import HTML, Decision, PassThrough, Reply, Request, json_reply, see_other
 from .enforcement import judge_host_user, tell_of_ended_session, tell_of_exclusion
 from .forms import csrf_token
+from .interception import intercept, intercepted_form
 from .kept_forms import offer_to_keep, replay_kept_form
 from .kinds import PROBLEM, is_foreign_websocket, is_polling, is_preflight, kind_of, page_of_script
 from .paths import access_of, is_ambiguous, this_page
@@ -40,6 +41,22 @@ async def guard(site: Site, request: Request, call: Call) -> Decision:
     is_protected = access_of(site.settings, request.path, request.raw_path) == "protected"
     try:
         await site.directory.follow(call)
+    except StoreUnavailable:
+        # Nobody is known to have to come by SSO before the configuration is.
+        if is_protected or intercepted_form(site, request) is not None:
+            raise
+        return PassThrough()
+    intercepted = await intercept(site, request, call)
+    if isinstance(intercepted, Reply):
+        return intercepted
+    decision = await _guard(site, request, call, is_protected=is_protected)
+    if intercepted is None or isinstance(decision, Reply):
+        return decision
+    return replace(decision, replay=intercepted)
+
+
+async def _guard(site: Site, request: Request, call: Call, *, is_protected: bool) -> Decision:
+    try:
         is_activity = not (is_polling(site, request) or is_foreign_websocket(site, request))
         found = await look_up(site, request, call, is_activity=is_activity)
     except StoreUnavailable:

@@ -64,9 +64,11 @@ MISSES = "addresses without a connection"
 REFUSED_RESPONSES = "refused responses"
 REFUSED_LOGOUTS = "refused logout messages"
 KEPT_FORMS = "forms kept"
+EXCLUSIONS = "excluded addresses at the app's own forms"
 SIGN_INS_OF_BROWSER = Limit("sign-ins begun by browser", 30)
 MISSES_OF_BROWSER = Limit("addresses without a connection by browser", 10)
 REFUSED_LOGOUTS_OF_BROWSER = Limit("refused logout messages by browser", 10)
+EXCLUSIONS_OF_BROWSER = Limit("excluded addresses at the app's own forms by browser", 10)
 KEPT_FORMS_OF_BROWSER = Limit("forms kept by browser", 10)
 REFUSED_ANSWERS = Limit("refused answers to", 5, timedelta(hours=1))  # no login request lives longer
 TOLD_IN_FULL = Limit("refusals told", 60)
@@ -101,6 +103,11 @@ def refused_logouts(site: Site, request: Request) -> Bucket:
 def kept_forms(site: Site, request: Request) -> Bucket:
     """Each is an event and a write of up to a mebibyte, and takes no more than the cookie of a session that is over."""
     return _bucket(site, request, KEPT_FORMS, site.settings.sign_ins_per_minute // 10, KEPT_FORMS_OF_BROWSER)
+
+
+def exclusions(site: Site, request: Request) -> Bucket:
+    """Forms of the host's with the address of somebody excluded: the only ones of a domain that reach the host."""
+    return _bucket(site, request, EXCLUSIONS, site.settings.sign_ins_per_minute // 10, EXCLUSIONS_OF_BROWSER)
 
 
 def refused_answers(request_id: str) -> Bucket:
