@@ -100,7 +100,7 @@ DOMAINS = ["acme.example", "offered.example"]
 
 @pytest.mark.parametrize("mode", ["domains", "everyone"])
 def test_an_excluded_person_passes_and_it_is_told_once_an_hour(make_world: MakeWorld, mode: str) -> None:
-    """Of each address and client: a page with thirty pictures is one bypass."""
+    """WEB-030: audited, of each address and client: a page with thirty pictures is one bypass."""
     world = enforcing(make_world, mode=mode)
     browser = world.browser()
     signed_in_at_host(world, "IT1@acme.example")

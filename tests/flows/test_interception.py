@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 from tests.conftest import MakeWorld
 from tests.flows.intercepting import EXCLUDED, FORMS, LOGIN, intercepting, is_sent_to_sso, send
 from tests.flows.kept import URLENCODED, Notes, multipart
-from tests.identity_provider import read_redirect
+from tests.identity_provider import IdentityProvider, read_redirect
 from tests.world import BASE_URL, SECRET, Browser, World
+from werkzeug.datastructures import Headers
 
-from sso_middleware import ConfigurationError, HostUser, Settings
+from sso_middleware import ConfigurationError, HostUser, Settings, WSGIMiddleware
 from sso_middleware.errors import StoreUnavailable
 
 JSON = "application/json"
@@ -532,39 +534,51 @@ def test_whatever_comes_is_passed_whole_or_not_at_all(world: World, body: bytes,
 
 
 def test_a_body_without_a_length_arrives_with_one(world: World) -> None:
-    """Sent in chunks: the host gets the same bytes, and how many they are."""
-    if world.kind == "wsgi":
-        return  # its server ends the stream by itself: see tests/test_wsgi.py
+    """Sent in chunks: the host gets the same bytes, and how many they are, and no word of chunks."""
     app = Notes(world)
     body = urlencode({"email": "zoe@freelance.example", "note": "x" * 300}).encode()
-    received: list[dict[str, Any]] = []
-    scope = world.scope("http", f"{BASE_URL}/login", _headers(), method="POST")
-    incoming = [{"type": "http.request", "body": body[i : i + 50], "more_body": True} for i in range(0, len(body), 50)]
+    headers = Headers({"Host": "app.example", "Content-Type": URLENCODED, "Transfer-Encoding": "chunked"})
+    if world.kind == "wsgi":
+        over_wsgi(WSGIMiddleware(app.wsgi, world.sso), headers, body)
+    else:
+        over_asgi(world, headers, [body[i : i + 50] for i in range(0, len(body), 50)])
+    (got,) = app.got
+    assert (got.body, got.headers.get("Content-Length", str(len(body)))) == (body, str(len(body)))
+    assert "Transfer-Encoding" not in got.headers
+
+
+def over_asgi(world: World, headers: Headers, chunks: list[bytes]) -> None:
+    incoming: list[dict[str, Any]] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     incoming.append({"type": "http.request", "body": b"", "more_body": False})
 
     async def receive() -> dict[str, Any]:
         return incoming.pop(0) if incoming else {"type": "http.disconnect"}
 
-    async def answered(message: dict[str, Any]) -> None:
-        received.append(message)
+    async def ignore(message: dict[str, Any]) -> None:
+        pass
 
-    world.run(world.asgi(scope, receive, answered))
-    assert app.got[0].body == body
-    assert app.got[0].headers["Content-Length"] == str(len(body))
-    assert "Transfer-Encoding" not in app.got[0].headers
+    world.run(world.asgi(world.scope("http", f"{BASE_URL}/login", headers, method="POST"), receive, ignore))
 
 
-def _headers() -> Any:
-    from werkzeug.datastructures import Headers
-
-    return Headers({"Host": "app.example", "Content-Type": URLENCODED, "Transfer-Encoding": "chunked"})
+def over_wsgi(app: WSGIMiddleware, headers: Headers, body: bytes) -> None:
+    environ: dict[str, Any] = {
+        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers if name != "Content-Type"},
+        "CONTENT_TYPE": URLENCODED,
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/login",
+        "RAW_URI": "/login",
+        "QUERY_STRING": "",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.input_terminated": True,  # the server ends the stream by itself
+    }
+    b"".join(app(environ, lambda *_: lambda _: None))
 
 
 # Walking around it
 
 
 def test_whoever_walks_around_it_meets_the_rule(world: World) -> None:
-    """Every way to a host session of an exclusive domain's person ends at the next protected request, by the rule."""
+    """WEB-030: every way to a host session of an exclusive domain's person ends at the next protected request."""
     app = Notes(world)
     ways: list[tuple[str, bytes, dict[str, Any]]] = [
         ("a user name", urlencode({"email": "ada", "password": "hers"}).encode(), {}),
@@ -581,7 +595,7 @@ def test_whoever_walks_around_it_meets_the_rule(world: World) -> None:
 
 
 def test_a_session_from_before_meets_the_rule(make_world: MakeWorld) -> None:
-    """One that was there before its domain became exclusive, or that was copied from another browser."""
+    """WEB-030: one from before its domain became exclusive, or that was copied from another browser."""
     world = intercepting(make_world, connection={"enforce_from": "2026-11-22"})
     app = Notes(world)
     browser = world.browser()
@@ -627,8 +641,6 @@ def meets_the_rule(world: World, browser: Browser, app: Notes) -> None:
 )
 def test_a_wrong_table_is_told_at_start(tables: Any, problem: str) -> None:
     """In words, by its place."""
-    from tests.identity_provider import IdentityProvider
-
     connection = {"id": "acme", "organization": "Acme", "domains": ["acme.example"]}
     connection |= {"metadata": IdentityProvider().metadata, "acs_paths": ["/saml/acs"]}
     with pytest.raises(ConfigurationError) as refusal:
