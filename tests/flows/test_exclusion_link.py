@@ -147,3 +147,16 @@ def test_the_link_leads_to_the_hosts_own_login_page(make_world: MakeWorld) -> No
         world = intercepting(make_world, connection={"exclusion_by_link": True}, local_login_url=url)
         browser = world.browser()
         assert take(browser, send(browser, {"email": "ada@acme.example"})).location == location
+
+
+def test_the_link_forgets_not_where_the_person_was_going(make_world: MakeWorld) -> None:
+    """The host's own `next`, as its form sent it: its login page is asked for with it."""
+    world = intercepting(make_world, connection={"exclusion_by_link": True}, base_url=f"{BASE_URL}/shop")
+    world.mount = "/shop"
+    browser = world.browser()
+    answer = send(browser, {"email": EXCLUDED[0], "next": "/shop/report?a=1&b=2"}, f"{BASE_URL}/shop/login")
+    page = browser.get(links(answer)[1])
+    fields = {"csrf_token": page.field("csrf_token"), "form": page.field("form")}
+    taken = browser.post(f"{BASE_URL}/shop/sso/without-sso", fields)
+    assert taken.location == f"{BASE_URL}/shop/login?next=/shop/report%3Fa%3D1%26b%3D2"
+    assert links(answer)[0].startswith(f"{BASE_URL}/shop/sso/login?return_to=/report%3Fa%3D1%26b%3D2&")

@@ -8,7 +8,6 @@ then the `host_user` rule lets the excluded stay, and ends the host session of e
 from __future__ import annotations
 
 from datetime import timedelta
-from urllib.parse import quote
 
 from ..calling import Call
 from ..connections import Connection
@@ -28,13 +27,13 @@ _LEAVE = "without sso: leave"
 _LASTS = timedelta(minutes=10)
 
 
-def offer_link(site: Site, connection: Connection, domain: str, path: str, return_to: str) -> Reply:
-    """What everybody of this domain is answered. `path` is that of the host's form."""
-    return choice_page(site, connection, return_to, link_url(site, domain, path), "Sign in without SSO")
+def offer_link(site: Site, connection: Connection, domain: str, page: str, return_to: str) -> Reply:
+    """What everybody of this domain is answered. `page` is that of the host's form, below the mount, quoted."""
+    return choice_page(site, connection, return_to, link_url(site, domain, page), "Sign in without SSO")
 
 
-def link_url(site: Site, domain: str, path: str) -> str:
-    return site.page_url(KIND, form=site.tokens.sign(_FORM, f"{domain} {path}"))
+def link_url(site: Site, domain: str, page: str) -> str:
+    return site.page_url(KIND, form=site.tokens.sign(_FORM, f"{domain} {page}"))
 
 
 def has_leave(site: Site, request: Request, domain: str) -> bool:
@@ -69,7 +68,7 @@ async def take_link(site: Site, request: Request, call: Call) -> Reply:
     """POST without-sso: the next logins of this browser for this domain reach the host."""
     browser = recognise(site, request)
     form = await read_own_form(site, request, call, (browser.id, *browser.others))
-    connection, domain, path = _read_form(site, form.get("form", ""))
+    connection, domain, page = _read_form(site, form.get("form", ""))
     taken = sign_ins(site, request)
     check(site, taken)
     await count(site, request, call, taken)
@@ -77,18 +76,18 @@ async def take_link(site: Site, request: Request, call: Call) -> Reply:
     leave = site.tokens.sign(_LEAVE, f"{domain} {ends_at.timestamp()} {browser.binding}")
     await report(site, request, call, "exclusion_link_taken", connection_id=connection.id, detail={"domain": domain})
     cookie = site.cookie(KIND, leave, seconds=int(_LASTS.total_seconds()))
-    own_login = local_login_url(site) or site.settings.mount_path + quote(path)
+    own_login = local_login_url(site) or site.settings.mount_path + page
     url = site.settings.origin + own_login if own_login.startswith("/") else own_login
     return see_other(url, cookie, *browser.cookies)
 
 
 def _read_form(site: Site, token: str) -> tuple[Connection, str, str]:
-    """Which connection and domain, and the path of the host's form. Raises PageNotFound, also if it is over."""
+    """Which connection and domain, and the page of the host's form. Raises PageNotFound, also if it is over."""
     try:
-        domain, _, path = site.tokens.verify(_FORM, token).partition(" ")
+        domain, _, page = site.tokens.verify(_FORM, token).partition(" ")
     except InvalidToken:
         raise PageNotFound("the page of the link was asked for without one") from None
     connection = required_connection(site, domain)
     if connection is None or not connection.exclusion_by_link:
         raise PageNotFound("this domain has no link any more")
-    return connection, domain, path
+    return connection, domain, page

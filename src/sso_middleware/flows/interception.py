@@ -8,6 +8,8 @@ Which fields say what is `intercepted_bodies`' to read, and whose address must c
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from ..addresses import Email, read_email
 from ..calling import Call
 from ..connections import Connection
@@ -116,20 +118,26 @@ async def _answer(
     return_to: str,
 ) -> Reply:
     has_link = connection.exclusion_by_link and form.kind != "registration"
+    page = _page_of_form(site, request, form, return_to)
     is_script = kind_of(request) == "script" or is_json(request.headers.get("Content-Type", ""))
     if is_script:
         begun = sign_ins(site, request)
         check(site, begun)
         await count(site, request, call, begun)
-        return _problem(
-            site, request, connection, return_to, link_url(site, domain, request.path) if has_link else None
-        )
+        return _problem(site, request, connection, return_to, link_url(site, domain, page) if has_link else None)
     await count_sign_in(site, request, call)
     if has_link:
-        return offer_link(site, connection, domain, request.path, return_to)
+        return offer_link(site, connection, domain, page, return_to)
     if not site.is_at_home(request):  # where our cookies would not be
         return site.pages.reply("leaving", url=sign_in_url(site, connection, return_to))
     return await leave(site, request, call, connection, return_to=return_to)
+
+
+def _page_of_form(site: Site, request: Request, form: InterceptSettings, return_to: str) -> str:
+    """Where the host shows the form, most likely, with where the person was going; for those who may use it."""
+    page = quote(request.path)
+    going = f"?{quote(form.next)}={quote(site.settings.mount_path + return_to)}"
+    return page if return_to == "/" else page + going
 
 
 def _problem(site: Site, request: Request, connection: Connection, return_to: str, link: str | None) -> Reply:
