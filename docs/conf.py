@@ -11,7 +11,7 @@ author = "The sso-middleware developers"
 copyright = author
 release = version = version_of("sso-middleware")
 
-extensions = ["myst_parser", "error_table", "session_table"]
+extensions = ["myst_parser", "error_table", "session_table", "decision_table"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

@@ -180,7 +180,12 @@ class ConnectionSettings:
 
 
 def write_settings(
-    directory: Path, *, base_url: str, connections: Sequence[ConnectionSettings], mode: str = "everyone"
+    directory: Path,
+    *,
+    base_url: str,
+    connections: Sequence[ConnectionSettings],
+    mode: str = "everyone",
+    tables: str = "",  # further ones, as TOML
 ) -> Path:
     """Write the sso.toml of an example: only /report is protected."""
     lines = [
@@ -206,7 +211,7 @@ def write_settings(
         ]
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "sso.toml"
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join([*lines, tables]) + "\n")
     return path
 
 

@@ -64,7 +64,7 @@ class ASGIMiddleware:
         if principal is not None:
             told["user"] = principal
             told["auth"] = passed.credentials
-        if passed.query is not None:  # so it is wherever a kept form is sent
+        if passed.query is not None or passed.replay is not None:
             change_scope(told, passed)
             receive = change_receive(receive, passed)
         token = _current.set(principal)

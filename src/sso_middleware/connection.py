@@ -72,6 +72,9 @@ class Connection:
     """When its exclusive domains become so; None: at once."""
     admins: frozenset[str] = field(default=frozenset(), repr=False)
     """Of its organization, as far as the settings name them."""
+    exclusion_by_link: bool = False
+    """Whether everybody of its exclusive domains is offered the host's own login, so that nothing tells who is
+    excluded."""
     is_declared: bool = True
     """By the settings; False: it was created at run time."""
     test_stamp: str = ""
@@ -192,6 +195,18 @@ class Connections:
             return None
         # `any` is for mode "everyone", where nobody signs in otherwise.
         return connection if domain is None or domain.mode == "exclusive" else None
+
+    def owner_of(self, name: str) -> Connection | None:
+        """The connection whose domain this is, verified, whatever its mode and the connection's state."""
+        domain = self._domains.get(name)
+        if domain is None:
+            return next((c for c in self if c.domains is None), None)
+        return self._by_id.get(domain.connection_id) if domain.is_verified else None
+
+    def has_exclusive(self, now: datetime) -> bool:
+        """Whether people of any domain must sign in by SSO, by now."""
+        names = list(self._domains) if self._domains else [""]  # "": of a connection for any domain
+        return any(self.exclusive_to(name, now) for name in names)
 
     def of_issuer(self, entity_id: str | None) -> Connection | None:
         """The enabled connection of this identity provider, if there is exactly one."""

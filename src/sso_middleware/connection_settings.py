@@ -113,6 +113,8 @@ class ConnectionSettings(Checked):
     """Whose e-mail addresses it may assert; "any" only if it is the single connection."""
     excluded_users: ExcludedUsers = Field(default=(), repr=False)
     """Of its own domains, but signing in by the host's own login. A list, or separated by commas."""
+    exclusion_by_link: bool = False
+    """Everybody of its exclusive domains is offered "Sign in without SSO": then no answer tells who is excluded."""
     domain_modes: Annotated[Mapping[DomainName, DomainMode], AfterValidator(FrozenTable)] = FrozenTable()
     """`exclusive` (must sign in by SSO: the default), `offer` (may) or `off`, by domain."""
     enabled: bool = True

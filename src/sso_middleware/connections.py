@@ -130,6 +130,7 @@ def build_connection(
         test_users=frozenset(declared.test_users),
         enforce_from=start_of(declared.enforce_from),
         admins=frozenset(declared.admins),
+        exclusion_by_link=declared.exclusion_by_link,
         is_declared=declared.is_declared,
         test_stamp=_test_stamp(declared, identity_provider),
         metadata_version=version,

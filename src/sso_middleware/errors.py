@@ -265,6 +265,43 @@ class UnsupportedForm(BadRequest):
     code = "unsupported_form"
 
 
+class InterceptedRequestRefused(BadRequest):
+    """A form of the app's own that is intercepted, and that the app might read otherwise than we do."""
+
+    code = "intercepted_request_refused"
+
+
+class InterceptedPathAmbiguous(InterceptedRequestRefused):
+    """Its path can be read in two ways, and one of them is that of an intercepted form."""
+
+    code = "intercepted_path_ambiguous"
+
+
+class InterceptedBodyTooLarge(InterceptedRequestRefused):
+    """It has more bytes than ``largest_intercepted_body``, or fewer than it says."""
+
+    code = "intercepted_body_too_large"
+
+
+class InterceptedBodyUnreadable(InterceptedRequestRefused):
+    """Neither a form nor a JSON object in plain UTF-8, or one that two readers could read differently."""
+
+    code = "intercepted_body_unreadable"
+
+
+class InterceptedFieldAmbiguous(InterceptedRequestRefused):
+    """The field of the e-mail address is there twice, in the query with another value, or is not a text."""
+
+    code = "intercepted_field_ambiguous"
+
+
+class InterceptedAddressUnreadable(InterceptedRequestRefused):
+    """What the field holds looks like an e-mail address, and is not exactly one."""
+
+    code = "intercepted_address_unreadable"
+    public_message = "Please enter your e-mail address exactly, such as ada@example.com."
+
+
 class Misdirected(BadRequest):
     """A request for a protected path under another host name than that of ``base_url``."""
 

@@ -1,4 +1,6 @@
-"""What the host gets in place of what came: another query, or a form that was kept. For both shells."""
+"""What the host gets in place of what came: another query, a form that was kept, or the body that we read.
+
+For both shells."""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def change_scope(told: MutableMapping[str, Any], decision: PassThrough) -> None:
 
 
 def change_receive(receive: Receive, decision: PassThrough) -> Receive:
-    """The kept body, once; then whatever comes, but for the empty body of the request itself."""
+    """The body, once; then whatever comes, but for the empty body of the request itself."""
     if decision.replay is None:
         return receive
     waiting = [decision.replay.body]

@@ -24,7 +24,7 @@ from .setting_values import path_of_link, read_url
 from .timeout_rules import connection_timeouts_are_in_order, timeouts_are_in_order
 
 if TYPE_CHECKING:
-    from .settings import ConnectionSettings
+    from .settings import ConnectionSettings, InterceptSettings
 
 Problems = Iterator[str]
 
@@ -244,6 +244,27 @@ def _acs_paths_are_their_own(
             owners.setdefault(path, connection.id)
 
 
+def plain_form(path: str) -> str:
+    """Of a path whose case and trailing slash a host's router may not mind."""
+    return path.casefold().rstrip("/")
+
+
+def _intercepted_forms_arrive(
+    prefix: str, intercept: tuple[InterceptSettings, ...], connections: tuple[ConnectionSettings, ...]
+) -> Problems:
+    acs_paths = {plain_form(path) for connection in connections for path in connection.acs_paths}
+    seen: set[str] = set()
+    for index, form in enumerate(intercept):
+        where, path = f"intercept[{index}].path", plain_form(form.path)
+        if is_below(path, prefix.casefold()):
+            yield f"{where}: lies within our own pages ({prefix}); give the path of a form of your app"
+        elif path in acs_paths:
+            yield f"{where}: {form.path!r} is one of acs_paths, which takes Responses; change one of them"
+        elif path in seen:
+            yield f"{where}: {form.path!r} is intercepted twice; take one out, or list both names in its field"
+        seen.add(path)
+
+
 def _any_domain_is_alone(mode: str, connections: tuple[ConnectionSettings, ...]) -> Problems:
     for connection in connections:
         if connection.domains == "any" and len(connections) > 1:
@@ -267,6 +288,7 @@ SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
     _connections_are_distinct,
     _metadata_comes_by_https,
     _acs_paths_are_their_own,
+    _intercepted_forms_arrive,
     _any_domain_is_alone,
     connection_timeouts_are_in_order,
     languages_are_there,

@@ -26,6 +26,7 @@ from .attribute_settings import AttributeMap
 from .calling import HOOK_TIMEOUT
 from .connection_settings import Checked, ConnectionSettings, IdpInitiated, SingleLogout
 from .errors import ConfigurationError
+from .interception_settings import InterceptSettings, read_intercepts
 from .language_rules import LanguageTag
 from .mail_settings import MailFrom, SmtpUrl
 from .setting_problems import SeveralProblems
@@ -56,10 +57,11 @@ from .setting_values import (
 from .timeout_rules import SessionTimeout
 
 Mode = Literal["everyone", "domains"]
+Enforcement = Literal["on", "off"]
 
-__all__ = ["AttributeMap", "ConnectionSettings", "IdpInitiated", "Settings", "SingleLogout"]
+__all__ = ["AttributeMap", "ConnectionSettings", "IdpInitiated", "InterceptSettings", "Settings", "SingleLogout"]
 
-_TABLES = frozenset({"connections"})
+_TABLES = frozenset({"connections", "intercept"})
 
 
 class Settings(Checked):
@@ -79,6 +81,8 @@ class Settings(Checked):
     """Cookie names carry it."""
     database_url: DatabaseUrl = "sqlite:///sso.db"
     mode: Mode = "everyone"
+    enforcement: Enforcement = "on"
+    """`off`: nobody is made to come by SSO instead of the host's own login. Protected paths stay protected. Loud."""
     demo: bool = False
     """Accepts weak secret keys, on a loopback base_url only."""
 
@@ -101,6 +105,10 @@ class Settings(Checked):
     """That our own pages are offered in; none named: all that there are."""
     locale_dir: Path | None = None
     """The host's own catalogues: `LANGUAGE/LC_MESSAGES/sso_middleware.mo`."""
+    intercept: tuple[InterceptSettings, ...] = ()
+    """Forms of the host's (login, registration, reset) that people of exclusive domains are sent to SSO from."""
+    largest_intercepted_body: Annotated[int, Field(ge=1024, le=1_048_576)] = 65_536
+    """Bytes of such a form; a larger one is refused."""
 
     connections: tuple[ConnectionSettings, ...] = ()
     shared_acs: bool = False
@@ -197,6 +205,11 @@ class Settings(Checked):
                 info.context["connections"] = tuple(connections)
             raise SeveralProblems(problems)
         return tuple(connections)
+
+    @field_validator("intercept", mode="before")
+    @classmethod
+    def _read_intercepts(cls, value: object) -> tuple[InterceptSettings, ...]:
+        return read_intercepts(value)
 
     @field_serializer("database_url")
     def _without_password(self, value: str) -> str:

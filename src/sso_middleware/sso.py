@@ -21,6 +21,7 @@ from .directory import Directory
 from .errors import ConfigurationError, MethodNotAllowed, NotSetUp, PageNotFound, StoreUnavailable, UnknownConnection
 from .flows import (
     connection_test,
+    exclusion_link,
     finishing,
     gate,
     kept_forms,
@@ -37,11 +38,13 @@ from .flows import (
 )
 from .flows.chores import check_chores, chores_of, urgent_chores_of
 from .flows.dated_exceptions import describe_exceptions
+from .flows.enforcement_notices import describe_enforcement, describe_exclusions
 from .flows.identity_headers import IdentityHeaders
 from .flows.own_keys import OwnKeys
 from .flows.paths import is_ambiguous
 from .flows.recalling import Recall
 from .flows.reporting import about
+from .flows.sign_in_button import SafeHtml, sign_in_button
 from .flows.site import Site
 from .flows.supplied_keys import read_supplied_keys
 from .hooks import Hooks, has_host_user, has_provision
@@ -77,6 +80,7 @@ PAGES: dict[str, dict[str, Flow]] = {
     "form": {"GET": kept_forms.show_kept_form, "POST": kept_forms.discard_kept_form},
     "logout": {"GET": logout.show_logout, "POST": logout.log_out},
     "signed-out": {"GET": logout.show_signed_out},
+    "without-sso": {"GET": exclusion_link.show_link, "POST": exclusion_link.take_link},
     "session": {"GET": logout.show_session},
     "session.js": {"GET": session_script.show_script},
     "refused": {"GET": refusing.show_refused},
@@ -150,7 +154,11 @@ class SSO:
         )
         if settings.background:
             check_chores(settings)
-        for words in describe_exceptions(settings, now()):
+        for words in (
+            *describe_exceptions(settings, now()),
+            *describe_enforcement(settings, connections),
+            *describe_exclusions(settings),
+        ):
             log.warning("%s", words)
         if len(connections) == 0:
             log.warning("the settings name no connection: protected paths answer 503 until there is one")
@@ -180,6 +188,19 @@ class SSO:
         if decision.session_key is None:
             return True
         return await sessions.is_still_live(self.site, decision.session_key, call)
+
+    def sign_in_button(
+        self,
+        return_to: str = "/",
+        *,
+        label: str = "Continue with SSO",
+        connection: str | None = None,  # straight to this one's identity provider, without a question
+    ) -> SafeHtml:
+        """HTML for a page of the host's, escaped: a link with the class `sso-button`, without style or script.
+
+        `return_to` is the path, below the mount, that the person comes back to.
+        """
+        return sign_in_button(self.site, return_to=return_to, label=label, connection=connection)
 
     def host_of(self, headers: Headers, peer: str | None) -> str:
         """The name that the browser used, as far as we can tell: behind a trusted proxy X-Forwarded-Host.

@@ -126,7 +126,7 @@ class PassThrough:
     query: str | None = field(default=None, repr=False)
     """The query that the host gets, where that which came was ours in part; None: what came."""
     replay: Replay | None = field(default=None, repr=False)
-    """What the host gets in place of what came: a form that was kept for the person."""
+    """What the host gets in place of what came: a form that was kept for the person, or the very body that we read."""
 
     def dresses(self, content_type: str) -> bool:
         """Whether anything of an answer of this type (in lower case) is changed: a cookie, a page's Cache-Control."""
@@ -135,7 +135,7 @@ class PassThrough:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A form as it was first sent: this body, with these headers in place of those that came (None: without)."""
+    """A body as it was first sent: this, with these headers in place of those that came (None: without)."""
 
     body: bytes = field(repr=False)
     headers: tuple[tuple[str, str | None], ...] = field(repr=False)

@@ -224,7 +224,7 @@ def _environ_for_host(environ: WSGIEnvironment, decision: PassThrough, sso: SSO)
     if decision.principal is not None:
         told["REMOTE_USER"] = decision.principal.email
         told["AUTH_TYPE"] = "SSO"
-    if decision.query is not None:  # so it is wherever a kept form is sent
+    if decision.query is not None or decision.replay is not None:
         change_environ(told, decision)
     return told
 

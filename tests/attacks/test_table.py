@@ -39,6 +39,7 @@ TOKENS = "tests/test_tokens.py"
 PAGES = "tests/test_pages.py"
 SETTINGS = "tests/test_settings.py"
 REVOCATION = "tests/flows/test_revocation.py"
+INTERCEPTION = "tests/flows/test_interception.py"
 UNSOLICITED = "tests/flows/test_unsolicited.py"
 
 ELSEWHERE: dict[str, str | tuple[str, ...]] = {
@@ -56,6 +57,11 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
     ),
     "ENC-010": "tests/flows/test_key_rollover.py::test_enc_010_either_key_decrypts_during_a_rollover",
     "TEN-009": "tests/flows/test_provisioning.py::test_ten_009_an_address_alone_links_nobody",
+    "TEN-007": (
+        f"{INTERCEPTION}::test_ten_007_an_address_is_read_exactly",
+        f"{INTERCEPTION}::test_ten_007_what_only_looks_like_an_address_is_refused",
+        f"{GATE}::test_a_person_of_an_exclusive_domain_never_keeps_a_host_session",
+    ),
     "TEN-006": f"{LOGIN}::test_an_address_of_another_organization_is_refused",
     "SLO-008": (
         f"{SINGLE_LOGOUT}::test_slo_008_all_sessions_of_one_person_end_and_nobody_elses",
@@ -122,6 +128,13 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
     ),
     "WEB-016": f"{PAGES}::test_what_others_said_is_escaped",
     "WEB-017": "tests/flows/test_refusing.py::test_no_page_of_ours_is_cached",
+    "WEB-030": (  # the password path; the recovery path has tests of its own
+        f"{INTERCEPTION}::test_whoever_walks_around_it_meets_the_rule",
+        f"{INTERCEPTION}::test_a_session_from_before_meets_the_rule",
+        "tests/flows/test_enforcement.py::test_the_switch_opens_no_protected_path",
+        "tests/flows/test_enforcement.py::test_an_excluded_person_passes_and_it_is_told_once_an_hour",
+        "tests/flows/test_exclusion_link.py::test_web_030_anybody_else_ends_at_sso_all_the_same",
+    ),
     "WEB-024": "tests/flows/test_secrets.py::test_no_log_line_tells_a_secret",
     "WEB-026": (
         f"{GATE}::test_a_store_that_fails_shuts_the_door_and_signs_nobody_out",

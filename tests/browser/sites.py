@@ -78,6 +78,7 @@ class Serve(Protocol):
         *connections: tuple[Site, ConnectionSettings],
         server: ServerName = "uvicorn",
         mode: str = "everyone",
+        tables: str = "",
     ) -> App: ...
 
 
@@ -95,11 +96,16 @@ def serving_examples(directory: Path) -> Iterator[Serve]:
             *connections: tuple[Site, ConnectionSettings],
             server: ServerName = "uvicorn",
             mode: str = "everyone",
+            tables: str = "",
         ) -> App:
             port = free_port()
             url = f"http://127.0.0.1:{port}"
             settings = write_settings(
-                directory / f"app-{port}", base_url=url, connections=[c for _, c in connections], mode=mode
+                directory / f"app-{port}",
+                base_url=url,
+                connections=[c for _, c in connections],
+                mode=mode,
+                tables=tables,
             )
             for site in {site for site, _ in connections}:
                 site.meet(settings)

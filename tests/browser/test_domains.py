@@ -116,3 +116,57 @@ def test_from_the_hosts_login_page_to_single_sign_on(chromium: Chromium, app: Ap
     page.get_by_role("link", name="The report").click()
 
     expect(page.locator("body")).to_contain_text("Signed in as alice@acme.example")
+
+
+# The host's own form, intercepted
+
+FORM = """
+[[intercept]]
+path = "/login"
+field = "email"
+kind = "login"
+"""
+
+
+@pytest.fixture(scope="module", params=["domains_wsgi:app", "domains_flask:app"], ids=["wsgi", "flask"])
+def intercepting(request: pytest.FixtureRequest, acme: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    connection = ConnectionSettings("acme", acme.metadata_file, ("acme.example",), excluded_users=("it1@acme.example",))
+    with serving_examples(tmp_path_factory.mktemp("intercepting")) as serve:
+        yield serve(request.param, (acme, connection), server="gunicorn", mode="domains", tables=FORM)
+
+
+def allow_forms_to_itself_only(page: Page) -> None:
+    """The policy of many a host's page: a form may not even be redirected elsewhere."""
+    page.evaluate(
+        """() => {
+            const policy = document.createElement("meta");
+            policy.httpEquiv = "Content-Security-Policy";
+            policy.content = "form-action 'self'";
+            document.head.append(policy);
+        }"""
+    )
+
+
+def test_the_hosts_form_leads_to_single_sign_on(chromium: Chromium, intercepting: App, acme: Site) -> None:
+    """From a page whose policy says `form-action 'self'`, too, and whatever was typed as a password."""
+    page = chromium.first_tab
+    page.goto(f"{intercepting.url}/login")
+    allow_forms_to_itself_only(page)
+    page.get_by_label("E-mail").fill("alice@acme.example")
+    page.get_by_role("button", name="Log in").click()
+
+    page.wait_for_url(re.compile(re.escape(acme.url)))
+    acme.sign_in(page)
+    page.wait_for_url(f"{intercepting.url}/")
+    page.goto(intercepting.report)
+    expect(page.locator("body")).to_contain_text("Signed in as alice@acme.example")
+
+
+@pytest.mark.parametrize("who", ["it1@acme.example", "zoe@freelance.example"])
+def test_the_hosts_form_is_there_for_others(chromium: Chromium, intercepting: App, who: str) -> None:
+    """The excluded person's password, and that of somebody of no exclusive domain, reach the host."""
+    page = chromium.first_tab
+    log_in_at_host(page, intercepting, who, f"{who.partition('@')[0]}-host-pw")
+
+    page.wait_for_url(f"{intercepting.url}/report")
+    expect(page.locator("body")).to_contain_text(f"Signed in as {who}")

@@ -16,7 +16,7 @@ from sso_middleware import Hooks, Identity, Principal
 from sso_middleware.attribute_settings import NamedAttribute
 from sso_middleware.departments import Team
 from sso_middleware.errors import LoginRefused, MessageRefused, SSOError
-from sso_middleware.settings import AttributeMap, ConnectionSettings, Settings
+from sso_middleware.settings import AttributeMap, ConnectionSettings, InterceptSettings, Settings
 from sso_middleware.web import Request
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -70,6 +70,7 @@ def shortest(seconds: int) -> str:
         ("setting of `attributes`", AttributeMap),
         ("setting of one attribute", NamedAttribute),
         ("setting of `teams`", Team),
+        ("setting of `[[intercept]]`", InterceptSettings),
     ],
 )
 def test_every_setting_is_listed_with_its_default(heading: str, model: type[BaseModel]) -> None:

@@ -122,6 +122,7 @@ def test_a_script_may_ask_who_is_signed_in(world: World) -> None:
     assert json.loads(world.first_browser.fetch("/sso/session").body) == {
         "signed_in": False,
         "login_url": f"{world.base_url}/sso/login",
+        "enforcement": "on",
     }
     world.sign_in()
 

@@ -20,6 +20,7 @@ from ..directory import fetched_connections, read_current
 from ..errors import ConfigurationError, StoreError
 from ..flows.chores import check_chores
 from ..flows.dated_exceptions import describe_exceptions
+from ..flows.enforcement_notices import describe_enforcement, describe_exclusions
 from ..flows.supplied_keys import read_supplied_keys
 from ..saml.self_test import check_installation
 from ..settings import Settings
@@ -51,6 +52,7 @@ def check(config: Path | None, as_json: bool) -> None:
         _tell_problems(error.problems, as_json)
         raise click.exceptions.Exit(1) from None
     notes += [*_notes(connections, now), *describe_exceptions(settings, now), *_notes_on_hooks(settings)]
+    notes += [*describe_enforcement(settings, connections), *describe_exclusions(settings)]
     if as_json:
         told = {"ok": True, "problems": [], "notes": notes, "base_url": settings.base_url}
         told |= {"not_checked": list(_NOT_CHECKED), "connections": [_as_json(c) for c in connections]}

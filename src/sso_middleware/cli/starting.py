@@ -43,7 +43,7 @@ public = []                              # such as ["/static", "/healthz"]; wins
 # organization = "Acme Inc"
 # domains = ["acme.example"]             # whose e-mail addresses it may assert
 # metadata_file = "acme-idp.xml"         # what its IT gives you; or metadata_url, where it is on the web
-# excluded_users = ["it1@acme.example"]  # may sign in by the app's own login instead (needs the hook host_user)
+# excluded_users = ["it1@acme.example", "it2@acme.example"]  # keep the app's own login (hook host_user)
 """
 
 

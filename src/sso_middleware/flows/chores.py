@@ -20,6 +20,7 @@ from ..metadata_refresh import Fetch, MetadataRefresh, guard_of, make_fetch
 from ..settings import Settings
 from ..stores.records import Store
 from .dated_exceptions import tell_of_open_exceptions
+from .enforcement_notices import tell_of_enforcement
 from .reporting import record
 from .sending import send_due_mail
 from .site import Site
@@ -32,6 +33,8 @@ _TROUBLE = {
     "idp_certificate_expiring",
     "own_certificate_expiring",
     "exception_open",
+    "enforcement_off",
+    "exclusive_connection_disabled",
 }
 
 
@@ -41,6 +44,7 @@ def chores_of(site: Site) -> Sequence[Chore]:
         partial(_refresh_metadata, site),
         partial(_warn_of_certificates, site),
         partial(_tell_of_exceptions, site),
+        partial(_tell_of_enforcement, site),
         partial(_forget_events, site),
     )
 
@@ -88,6 +92,12 @@ def _warn_of_certificates(site: Site) -> None:
 
 def _tell_of_exceptions(site: Site) -> None:
     tell_of_open_exceptions(site.settings, site.store, partial(tell, site), site.now())
+
+
+def _tell_of_enforcement(site: Site) -> None:
+    now = site.now()
+    read = partial(read_current, site.settings, site.directory.declared, site.store, now)
+    tell_of_enforcement(site.settings, read, site.store.claim_notice, partial(tell, site), now)
 
 
 def _forget_events(site: Site) -> None:

@@ -3,7 +3,8 @@
 What passes on a protected path (DESIGN §2): in `everyone`, an SSO session, or a host user on the
 exclusion list; in `domains`, an SSO session, nobody signed in (the host decides), or a host user who
 is excluded or of no exclusive domain. Any other host session is ended and the person sent to SSO;
-beside an SSO session it is ended, too, unless it is the same person's.
+beside an SSO session it is ended, too, unless it is the same person's. Who must come by SSO is
+`enforcement`'s to say.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from ..principal import Principal, credentials_of
 from ..setting_rules import is_below
 from ..stores.records import Session
 from ..web import HTML, Decision, PassThrough, Reply, Request, json_reply, see_other
+from .enforcement import judge_host_user, tell_of_ended_session, tell_of_exclusion
 from .forms import csrf_token
+from .interception import intercept, intercepted_form
 from .kept_forms import offer_to_keep, replay_kept_form
 from .kinds import PROBLEM, is_foreign_websocket, is_polling, is_preflight, kind_of, page_of_script
 from .paths import access_of, is_ambiguous, this_page
@@ -38,6 +41,22 @@ async def guard(site: Site, request: Request, call: Call) -> Decision:
     is_protected = access_of(site.settings, request.path, request.raw_path) == "protected"
     try:
         await site.directory.follow(call)
+    except StoreUnavailable:
+        # Nobody is known to have to come by SSO before the configuration is.
+        if is_protected or intercepted_form(site, request) is not None:
+            raise
+        return PassThrough()
+    intercepted = await intercept(site, request, call)
+    if isinstance(intercepted, Reply):
+        return intercepted
+    decision = await _guard(site, request, call, is_protected=is_protected)
+    if intercepted is None or isinstance(decision, Reply):
+        return decision
+    return replace(decision, replay=intercepted)
+
+
+async def _guard(site: Site, request: Request, call: Call, *, is_protected: bool) -> Decision:
+    try:
         is_activity = not (is_polling(site, request) or is_foreign_websocket(site, request))
         found = await look_up(site, request, call, is_activity=is_activity)
     except StoreUnavailable:
@@ -74,16 +93,28 @@ async def _host_rule(site: Site, request: Request, call: Call) -> Decision:
     host_user = await ask_host(call, site.hooks.host_user, request) if asks_host else None
     if host_user is None:
         return passes if site.settings.mode == "domains" else demand_sign_in(site, request)
-    if host_may_keep(site, host_user):
-        return passes
+    standing = await judge_host_user(site, call, host_user)
+    if standing == "bound":
+        headers = await _end_host_session(site, request, call, host_user)
+        return demand_sign_in(site, request).with_headers(headers)
+    if standing == "excluded":
+        await tell_of_exclusion(site, request, call, host_user)
+    return passes
+
+
+async def _end_host_session(site: Site, request: Request, call: Call, host_user: HostUser) -> list[tuple[str, str]]:
+    """The headers that end it in the browser, too."""
     headers = await ask_host(call, site.hooks.end_host_session, request)
-    return demand_sign_in(site, request).with_headers(headers or ())
+    await tell_of_ended_session(site, request, call, host_user)
+    return list(headers or ())
 
 
 async def _refuse_host_session_of_another(site: Site, request: Request, call: Call, principal: Principal) -> None:
     """Signing in by SSO as oneself is no way to keep a host session as somebody who must come by SSO."""
     host_user = await ask_host(call, site.hooks.host_user, request)
-    if host_user is None or _is_same_person(principal, host_user) or host_may_keep(site, host_user):
+    if host_user is None or _is_same_person(principal, host_user):
+        return
+    if await judge_host_user(site, call, host_user) != "bound":
         return
     headers = await ask_host(call, site.hooks.end_host_session, request)
     raise HostSessionOfAnother("the host's session was that of another person than the SSO session's", headers or ())
@@ -96,21 +127,6 @@ def _is_same_person(principal: Principal, host_user: HostUser) -> bool:
         return read_email(host_user.email).address == principal.email
     except EmailInvalid:
         return False
-
-
-def host_may_keep(site: Site, host_user: HostUser) -> bool:
-    """Whether this user of the host's own may use protected paths without SSO.
-
-    What looks like an address but can't be read as one could still reach the host's account of
-    somebody of an exclusive domain, so it is treated as one of those.
-    """
-    try:
-        email = read_email(host_user.email)
-    except EmailInvalid:
-        return site.settings.mode == "domains" and "@" not in host_user.email
-    if email.address in site.connections.excluded_users:
-        return True
-    return site.settings.mode == "domains" and site.connections.exclusive_to(email.domain, site.now()) is None
 
 
 def pass_with(site: Site, session: Session, path: str, *, is_protected: bool) -> PassThrough:

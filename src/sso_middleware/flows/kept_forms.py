@@ -33,7 +33,7 @@ from ..web import PassThrough, Replay, Reply, Request, see_other
 from .form_bodies import FormBody, is_csrf_name, is_secret_name, read_form_body
 from .forms import csrf_token, read_own_form, refuse_frames
 from .limits import check, count, kept_forms
-from .paths import is_ambiguous, read_own_url, this_page
+from .paths import intercepted_at, is_ambiguous, read_own_url, this_page
 from .reporting import ask_host, report
 from .sessions import lineage_of, look_up
 from .site import Site
@@ -127,6 +127,8 @@ def _check_request(site: Site, request: Request, session: Session) -> None:
         raise UnsupportedForm("its path can be read in two ways")
     if _is_host_login(site, request.path):
         raise UnsupportedForm("its path is that of the app's own login")
+    if intercepted_at(site.settings, request.path, request.raw_path) is not None:
+        raise UnsupportedForm("its path is that of a form that is intercepted")
     never_kept = (prefix.casefold() for prefix in site.settings.never_kept)
     if is_below(request.path.casefold(), *never_kept):
         raise UnsupportedForm("its path is one of never_kept")
@@ -277,7 +279,8 @@ async def _send(site: Site, request: Request, call: Call, session: Session, leav
     if lineage != hash_token(lineage_of(session)):
         return see_other(site.app_url(_path_of(site, token)))  # somebody has signed in anew since: ask again
     offer = await _find(site, call, session, token)
-    if offer is None or offer.page != page:
+    is_intercepted = intercepted_at(site.settings, request.path, request.raw_path) is not None  # by now
+    if offer is None or offer.page != page or is_intercepted:
         return _gone(site, request, 409, page)
     renewed = await ask_host(call, site.hooks.refresh_form, request, offer.form.fields)
     form: FormBody = await call(offer.form.with_fields, renewed) if renewed else offer.form

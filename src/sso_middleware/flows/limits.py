@@ -65,9 +65,11 @@ REFUSED_RESPONSES = "refused responses"
 REFUSED_LOGOUTS = "refused logout messages"
 KEPT_FORMS = "forms kept"
 RECOVERY_REQUESTS = "recovery links asked for"
+EXCLUSIONS = "excluded addresses at the app's own forms"
 SIGN_INS_OF_BROWSER = Limit("sign-ins begun by browser", 30)
 MISSES_OF_BROWSER = Limit("addresses without a connection by browser", 10)
 REFUSED_LOGOUTS_OF_BROWSER = Limit("refused logout messages by browser", 10)
+EXCLUSIONS_OF_BROWSER = Limit("excluded addresses at the app's own forms by browser", 10)
 KEPT_FORMS_OF_BROWSER = Limit("forms kept by browser", 10)
 RECOVERY_REQUESTS_OF_BROWSER = Limit("recovery links asked for by browser", 3)
 REFUSED_ANSWERS = Limit("refused answers to", 5, timedelta(hours=1))  # no login request lives longer
@@ -109,6 +111,11 @@ def recovery_requests(site: Site, request: Request) -> Bucket:
     """Each is a row of the outbox, whatever was typed: counted by client, never by address."""
     most = max(3, site.settings.sign_ins_per_minute // 100)
     return _bucket(site, request, RECOVERY_REQUESTS, most, RECOVERY_REQUESTS_OF_BROWSER)
+
+
+def exclusions(site: Site, request: Request) -> Bucket:
+    """Forms of the host's with the address of somebody excluded: the only ones of a domain that reach the host."""
+    return _bucket(site, request, EXCLUSIONS, site.settings.sign_ins_per_minute // 10, EXCLUSIONS_OF_BROWSER)
 
 
 def refused_answers(request_id: str) -> Bucket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from ..addresses import read_email
+from ..addresses import Email, read_email
 from ..calling import Call
 from ..connections import Connection
 from ..errors import ConnectionDisabled, EmailInvalid, NotSetUp, UnknownConnection
@@ -15,6 +15,7 @@ from ..stores.records import LoginPurpose, LoginRequest
 from ..tokens import new_saml_id, new_token
 from ..web import Reply, Request, see_other
 from .browsers import Browser, recognise
+from .enforcement import is_excluded, required_connection
 from .forms import csrf_token, read_own_form, refuse_frames
 from .limits import check, count, misses, sign_ins
 from .logout import has_signed_out, signed_out_page
@@ -59,12 +60,38 @@ async def find_connection(site: Site, request: Request, call: Call) -> Reply:
         email = read_email(typed)
     except EmailInvalid:
         return _login_page(site, request, browser, return_to=return_to, email=typed, problem=INVALID_ADDRESS)
-    connection = site.connections.of_domain(email.domain)
-    if connection is None or email.address in connection.excluded_users:
+    connection = _connection_of(site, email)
+    if connection is None:
         await count(site, request, call, missed)
         return _login_page(site, request, browser, return_to=return_to, email=typed, problem=UNKNOWN_ADDRESS)
     await count_sign_in(site, request, call)
+    own_login = local_login_url(site)
+    if own_login is not None and required_connection(site, email.domain) is None:
+        # By the domain alone: whose roles are managed, or who has an account, is nobody's to find out here.
+        return choice_page(site, request, connection, return_to, own_login, OurText("Use your password"))
     return await leave(site, request, call, connection, return_to=return_to)
+
+
+def _connection_of(site: Site, email: Email) -> Connection | None:
+    """By which this person may sign in. An excluded one is told what a stranger is, unless nothing may tell them."""
+    connection = site.connections.of_domain(email.domain)
+    if connection is None or not connection.admits(email.address):
+        return None
+    return None if is_excluded(site, email) and not connection.exclusion_by_link else connection
+
+
+def choice_page(
+    site: Site, request: Request, connection: Connection, return_to: str, other_url: str, other: str
+) -> Reply:
+    """Single sign-on or the host's own login: two links, and nothing that happens by itself."""
+    return site.pages.reply(
+        request, "choice", sso_url=sign_in_url(site, connection, return_to), other_url=other_url, other=other
+    )
+
+
+def sign_in_url(site: Site, connection: Connection, return_to: str) -> str:
+    """Straight to this connection's identity provider, also just after a sign-out."""
+    return site.page_url("login", return_to=return_to, connection=connection.id, again="1")
 
 
 async def count_sign_in(site: Site, request: Request, call: Call) -> None:
@@ -166,12 +193,12 @@ def _login_page(
         return_to=return_to,
         email=email,
         problem=problem,
-        local_login_url=_local_login_url(site),
+        local_login_url=local_login_url(site),
     )
     return page.with_cookies(*browser.cookies)
 
 
-def _local_login_url(site: Site) -> str | None:
+def local_login_url(site: Site) -> str | None:
     """A path is below the mount."""
     url = site.settings.local_login_url
     return site.settings.mount_path + url if url and url.startswith("/") else url

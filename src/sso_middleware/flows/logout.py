@@ -138,8 +138,10 @@ async def show_session(site: Site, request: Request, call: Call) -> Reply:
     found = await look_up(site, request, call, is_activity=False)
     connection = site.connections.get(found.session.connection_id) if found else None
     if found is None or found.verdict == "ended" or connection is None:
-        return json_reply(200, {"signed_in": False, "login_url": site.page_url("login")})
-    return json_reply(200, _describe(site, found, connection))
+        described: dict[str, object] = {"signed_in": False, "login_url": site.page_url("login")}
+    else:
+        described = _describe(site, found, connection)
+    return json_reply(200, {**described, "enforcement": site.settings.enforcement})
 
 
 def _describe(site: Site, found: Found, connection: Connection) -> dict[str, object]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from ..setting_rules import is_below
-from ..settings import Settings
+from ..setting_rules import is_below, plain_form
+from ..settings import InterceptSettings, Settings
 from ..web import Request
 
 Access = Literal["protected", "public"]
@@ -20,6 +20,7 @@ _ENCODED_SEPARATOR = re.compile(r"%(?:2f|5c|00)", re.IGNORECASE)
 _UNSAFE_IN_TARGET = re.compile(r"[\\\x00-\x20\x7f]")
 _UNESCAPED = re.compile(r"[\\\x80-\xff]")
 _SAFE_IN_PATH = "/:@!$&'()*+,;=-._~"
+_CONTROLS = re.compile(r"[\x00-\x20\x7f\ufffd]")
 MAX_RETURN_TO = 2048
 
 
@@ -40,6 +41,36 @@ def access_of(settings: Settings, path: str, raw_path: str | None) -> Access:
         return "public"
     protected = is_below(path.casefold(), *(prefix.casefold() for prefix in settings.protect))
     return "protected" if protected else "public"
+
+
+def intercepted_at(settings: Settings, path: str, raw_path: str | None) -> InterceptSettings | None:
+    """The form of the host's that is posted to this path, or to what somebody behind us might read it as."""
+    if not settings.intercept:
+        return None
+    seen = {plain_form(path)}
+    if is_ambiguous(path, raw_path) or "%" in path:
+        seen |= {plain_form(reading) for text in (path, raw_path or path) for reading in _readings(text)}
+    return next((form for form in settings.intercept if plain_form(form.path) in seen), None)
+
+
+def _readings(path: str) -> set[str]:
+    """As others might read it: decoded once more, without parameters and dot segments, with or cut at its controls."""
+    texts = [path]
+    while len(texts) < 4 and (decoded := unquote(texts[-1])) != texts[-1]:
+        texts.append(decoded)
+    cut = [_CONTROLS.split(text, maxsplit=1)[0] for text in texts]
+    return {_resolved(text) for text in (*texts, *cut)}
+
+
+def _resolved(path: str) -> str:
+    segments: list[str] = []
+    for segment in _CONTROLS.sub("", path).replace("\\", "/").split("/"):
+        plain = segment.partition(";")[0]
+        if plain == ".." and segments:
+            segments.pop()
+        elif plain not in ("", ".", ".."):
+            segments.append(plain)
+    return "/" + "/".join(segments)
 
 
 def this_page(request: Request) -> str:

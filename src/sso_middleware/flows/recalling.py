@@ -21,7 +21,7 @@ from ..tokens import hash_token
 from ..web import PassThrough, Request
 from .gate import keeps_out_of_caches
 from .kept_forms import PARAMETER
-from .paths import access_of
+from .paths import access_of, intercepted_at
 from .sessions import KIND
 from .site import Site
 
@@ -112,7 +112,7 @@ class Recall:
 
     def _learn_path(self, key: Key, read: Path) -> int | None:
         path, raw_path = read
-        if self._is_ours(path, raw_path):
+        if self._is_ours(path, raw_path) or intercepted_at(self._site.settings, path, raw_path) is not None:
             return None
         if access_of(self._site.settings, path, raw_path) == "public":
             policy = _OPEN
