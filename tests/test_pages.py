@@ -76,6 +76,12 @@ PAGES: dict[str, dict[str, Any]] = {
     "sign_in_first": {"login_url": HOSTILE},
     "signed_in": {"code": "x", "reference": "y", "continue_url": HOSTILE},
     "signed_out": {"login_url": HOSTILE, "outcome": None},
+    "welcome": {
+        "organization": HOSTILE,
+        "granted": [(HOSTILE, HOSTILE)],
+        "left_out": 1,
+        "continue_url": HOSTILE,
+    },
 }
 
 

@@ -34,6 +34,7 @@ from sso_middleware import (
     Mail,
     Principal,
     RecoveryAccess,
+    RoleAssignment,
     Settings,
     SignedInByHost,
     WSGIMiddleware,
@@ -110,7 +111,10 @@ class WorldHooks(Hooks):
         self.decision: Callable[[Identity], ProvisionDecision] = lambda _: Continue()
         self.refresh: Callable[[Request, Mapping[str, str]], Mapping[str, str] | None] = lambda _, __: None
         self.user: Callable[[Request], HostUser | None] = lambda _: None
+        self.assign: Callable[[RoleAssignment], None] = lambda _: None
+        self.describe: Callable[[str], str | None] = lambda _: None
         self.identities: list[Identity] = []
+        self.assignments: list[RoleAssignment] = []
         self.events: list[Event] = []
         self.ended: list[str] = []
         self.sends: Callable[[Mail], bool | None] = self._keep_mail
@@ -123,6 +127,13 @@ class WorldHooks(Hooks):
     def provision(self, identity: Identity) -> ProvisionDecision:
         self.identities.append(identity)
         return self.decision(identity)
+
+    def assign_roles(self, assignment: RoleAssignment) -> None:
+        self.assignments.append(assignment)
+        self.assign(assignment)
+
+    def describe_scope(self, scope: str) -> str | None:
+        return self.describe(scope)
 
     def host_user(self, request: Request) -> HostUser | None:
         return self.user(request)
@@ -153,6 +164,14 @@ class AsyncHooks(Hooks):
     async def provision(self, identity: Identity) -> ProvisionDecision:
         await asyncio.sleep(0)
         return self.plain.provision(identity)
+
+    async def assign_roles(self, assignment: RoleAssignment) -> None:
+        await asyncio.sleep(0)
+        self.plain.assign_roles(assignment)
+
+    async def describe_scope(self, scope: str) -> str | None:
+        await asyncio.sleep(0)
+        return self.plain.describe_scope(scope)
 
     async def host_user(self, request: Request) -> HostUser | None:
         await asyncio.sleep(0)

@@ -3,7 +3,7 @@
 from .asgi import ASGIMiddleware
 from .errors import ConfigurationError, SSOError
 from .events import Event
-from .hooks import Continue, Hooks, HostUser, Identity, Link, RecoveryAccess, Reject, SignedInByHost
+from .hooks import Continue, Hooks, HostUser, Identity, Link, RecoveryAccess, Reject, RoleAssignment, SignedInByHost
 from .mail import Mail
 from .middleware import SSOMiddleware
 from .principal import Principal, current_principal
@@ -26,6 +26,7 @@ __all__ = [
     "Principal",
     "RecoveryAccess",
     "Reject",
+    "RoleAssignment",
     "SSOError",
     "SSOMiddleware",
     "Settings",

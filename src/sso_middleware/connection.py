@@ -11,6 +11,7 @@ from datetime import datetime
 
 from .errors import ConnectionNotReady
 from .profiles import ProfilePolicy
+from .roles import RolePolicy
 from .saml.parties import (
     Encryption,
     IdentityProvider,
@@ -65,6 +66,9 @@ class Connection:
     name_id_format: str | None
     signature_algorithm: OurSignatureAlgorithm
     """What we sign our own messages with."""
+
+    roles: RolePolicy
+    """What is made of the values of its roles attribute."""
 
     test_users: frozenset[str] = field(default=frozenset(), repr=False)
     """Who may sign in while it is in the state `testing`."""

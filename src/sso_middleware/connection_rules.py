@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from .idp_source import ByHand, FromUrl, recognise
+from .role_settings import authorization_has_a_mapping
 
 if TYPE_CHECKING:
     from .attribute_settings import AttributeMap
@@ -141,6 +142,7 @@ CONNECTION_RULES: tuple[Callable[..., Problems], ...] = (
     _requires_an_email,
     _people_can_be_recognised,
     _some_signature_is_allowed,
+    authorization_has_a_mapping,
 )
 
 RUN_TIME_CONNECTION_RULES: tuple[Callable[..., Problems], ...] = (

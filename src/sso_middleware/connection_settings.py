@@ -30,6 +30,7 @@ from .idp_source import ByHand, FromFile, FromUrl, Source, recognise
 from .profile_rules import PROFILE_RULES
 from .profile_values import CsvText, DepartmentPairs
 from .profiles import ProfilePolicy
+from .role_settings import RoleMapping, RoleName
 from .saml.parties import (
     SIGNATURE_ALGORITHM_NAMES,
     Encryption,
@@ -186,6 +187,12 @@ class ConnectionSettings(Checked):
     """Of the host's: those that a department may be mapped to, and a person may choose."""
     ask_department: bool = False
     force_department_selection: bool = False
+    authorization: bool = False
+    """The identity provider decides who has which roles: whoever comes without one is refused."""
+    role_mapping: RoleMapping = FrozenTable()
+    """A value of the roles attribute, to the letter, and what it grants: scope to roles."""
+    may_grant: tuple[RoleName, ...] = ()
+    """Of the app's `protected_roles`, those that this mapping may grant all the same."""
     leeway: Annotated[Duration, at_most("5m")] = timedelta(seconds=120)
     """How far the two clocks may differ."""
     authn_contexts: tuple[Text, ...] = ()

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from .connection import Connection, Connections, Domain
 from .errors import CertificateUnusable, ConfigurationError, MetadataUnusable
 from .idp_source import ByHand, FromUrl, FromXml
+from .role_settings import role_policy
 from .saml.certificates import read_certificate
 from .saml.metadata import describe_identity_provider, read_idp_metadata
 from .saml.parties import DEV_IDP_PREFIX, IdentityProvider, PinnedKey, ServiceProvider, Trust
@@ -119,7 +120,7 @@ def build_connection(
         idp_initiated=declared.idp_initiated,
         timeouts=read_timeouts(declared, settings),
         single_logout=declared.single_logout,
-        policy=_policy_of(declared),
+        policy=_policy_of(declared, role_policy(declared, settings).stamp),
         attributes=declared.attributes,
         required_attributes=frozenset(declared.required_attributes),
         profile=declared.profile,
@@ -127,6 +128,7 @@ def build_connection(
         secondary_email_fallback=declared.secondary_email_fallback,
         name_id_format=declared.name_id_format,
         signature_algorithm=declared.signature_algorithm,
+        roles=role_policy(declared, settings),
         test_users=frozenset(declared.test_users),
         enforce_from=start_of(declared.enforce_from),
         admins=frozenset(declared.admins),
@@ -159,13 +161,14 @@ def read_timeouts(declared: ConnectionSettings, settings: Settings) -> Mapping[D
     }
 
 
-def _policy_of(declared: ConnectionSettings) -> str:
+def _policy_of(declared: ConnectionSettings, roles: object) -> str:
     told = json.dumps(
         [
             declared.attributes.model_dump(exclude={"preset"}),  # by what it means, not by how it is written
             sorted(declared.required_attributes),
             declared.country_format,
             dict(declared.profile.departments.by_department),
+            roles,
         ],
         sort_keys=True,
     )
@@ -175,7 +178,9 @@ def _policy_of(declared: ConnectionSettings) -> str:
 def _test_stamp(declared: ConnectionSettings, identity_provider: IdentityProvider | None) -> str:
     """Whose word is believed, and how it is read: whoever passed a test with these can sign in with these."""
     known = None if identity_provider is None else identity_provider.entity_id
-    told = json.dumps([known, _policy_of(declared), declared.signed, declared.encryption, declared.name_id_format])
+    # Whether roles are asked for; which group has which is changed every day.
+    read = _policy_of(declared, declared.authorization)
+    told = json.dumps([known, read, declared.signed, declared.encryption, declared.name_id_format])
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -546,6 +546,34 @@ class InvitationNeeded(LoginRefused):
     public_message = "You have no account here yet. Please ask whoever manages this application to invite you."
 
 
+class RolesMissing(LoginRefused):
+    """The connection has ``authorization`` on, and no value of its roles attribute came."""
+
+    code = "roles_missing"
+    heading = "You have no role here"
+    public_message = (
+        "Your organization has not given you a role in this application. Please ask your administrator for access."
+    )
+
+
+class RolesUnmatched(LoginRefused):
+    """None of the values of the roles attribute is the name of a mapping role that may grant something."""
+
+    code = "roles_unmatched"
+    heading = RolesMissing.heading
+    public_message = RolesMissing.public_message
+
+
+class RolesOverage(LoginRefused):
+    """The identity provider sent a link in place of the groups, since they are too many; so they are not known."""
+
+    code = "roles_overage"
+    heading = "Your roles are not known"
+    public_message = (
+        "Your organization could not tell us your roles: you are in too many groups. Please ask your administrator."
+    )
+
+
 class LogoutRefused(Refused):
     code = "logout_refused"
     public_message = "A sign-out by your organization could not be completed. You may still be signed in."

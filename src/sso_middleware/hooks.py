@@ -42,6 +42,7 @@ class Identity:
     never did. `former_email` is the address before this one, if there ever was another. `is_new`: the hook never said
     yes to them. `may_create` is False where the connection's `just_in_time` is off: then only `Link` lets in somebody
     without a `user_id`.
+    `roles_overage`: there are more of them than the identity provider sends, so they are not known.
     """
 
     connection_id: str
@@ -109,12 +110,43 @@ class SignedInByHost:
     """A path below `base_url`."""
 
 
+@dataclass(frozen=True, slots=True)
+class RoleAssignment:
+    """Which roles a person has from now on: all of them, by scope, and no others.
+
+    `added` and `removed` say what is new since the last time; after a failure they may say it again. `user_id` is
+    what `provision` linked the person to, if anything. `attempt_id` is the same when the hook is called again for
+    the same login.
+    """
+
+    connection_id: str
+    organization: str
+    key: str = field(repr=False)
+    email: str = field(repr=False)
+    user_id: str | None
+    grants: Mapping[str, tuple[str, ...]]
+    added: Mapping[str, tuple[str, ...]]
+    removed: Mapping[str, tuple[str, ...]]
+    attempt_id: str
+
+
 class Hooks:
     """Override what your app needs."""
 
     def provision(self, identity: Identity) -> MaybeAwaitable[ProvisionDecision]:
         """A verified person is about to be signed in: make or update your user, and decide."""
         return Continue()
+
+    def assign_roles(self, assignment: RoleAssignment) -> MaybeAwaitable[None]:
+        """Give the person exactly these roles. Only for a connection with `authorization`, at each sign-in and renewal.
+
+        After `provision`; and without it, with no grants, for somebody who had roles and is refused for want of them.
+        """
+        return None
+
+    def describe_scope(self, scope: str) -> MaybeAwaitable[str | None]:
+        """What people call this scope (`account`, `project:42`); None: nothing better than its own text."""
+        return None
 
     def host_user(self, request: Request) -> MaybeAwaitable[HostUser | None]:
         """Who is signed in at the host app by its own login; None for nobody.

@@ -14,7 +14,9 @@ class Principal:
 
     `email` is within the connection's own domains. `user_id` is what the host's `provision` hook
     linked the person to, else None. `key` never changes for a person of one connection; it is
-    opaque, and not to be shown. `roles` are the values that the IdP sent in the roles attribute.
+    opaque, and not to be shown. `grants` are the roles by scope that the connection's role mapping gave;
+    `roles` those of the scope `account`. Without authorization `roles` are what the IdP sent in the roles
+    attribute, and `grants` what was given while it was on.
     """
 
     connection_id: str
@@ -28,6 +30,11 @@ class Principal:
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     authenticated_at: datetime | None = None
     expires_at: datetime | None = None
+    grants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def has_role(self, role: str, scope: str = "account") -> bool:
+        """Whether the role mapping gave this role. What the IdP merely sent never counts."""
+        return role in self.grants.get(scope, ())
 
     @property
     def name(self) -> str:
@@ -51,13 +58,19 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What Starlette's `request.auth` must answer: `requires("authenticated")` and roles as scopes."""
+    """What Starlette's `request.auth` must answer: `requires("authenticated")` and roles as scopes.
+
+    A role of the account by its name, any other as `project:42:editor`.
+    """
 
     scopes: tuple[str, ...]
 
 
 def credentials_of(principal: Principal) -> Credentials:
-    return Credentials(("authenticated", *principal.roles))
+    granted = (
+        role if scope == "account" else f"{scope}:{role}" for scope, roles in principal.grants.items() for role in roles
+    )
+    return Credentials(tuple(dict.fromkeys(("authenticated", *principal.roles, *granted))))
 
 
 _current: ContextVar[Principal | None] = ContextVar("sso_middleware.principal", default=None)

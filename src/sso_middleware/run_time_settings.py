@@ -16,6 +16,7 @@ from .connection_settings import ConnectionSettings
 from .errors import ConfigurationError
 from .idp_source import FromFile, FromUrl
 from .profile_rules import PROFILE_RULES
+from .role_settings import role_mappings_fit
 from .settings import Settings
 from .stores.configuration_records import Configuration, StoredConnection, StoredDomain
 from .timeout_rules import connection_timeouts_are_in_order, timeouts_are_in_order
@@ -23,15 +24,8 @@ from .timeout_rules import connection_timeouts_are_in_order, timeouts_are_in_ord
 log = logging.getLogger("sso_middleware")
 
 KEPT_APART = (
-    "id",
-    "organization",
-    "domains",
-    "domain_modes",
-    "enabled",
-    "state",
-    "admins",
-    "metadata_file",
-    "departments_file",
+    *("id", "organization", "domains", "domain_modes", "enabled", "state", "admins"),
+    *("metadata_file", "departments_file"),
 )
 """Which settings of a connection are not part of its document: they have records, or a place, of their own."""
 
@@ -44,7 +38,11 @@ class RunTimeSettings(ConnectionSettings):
 
 
 def read_document(
-    connection: StoredConnection, settings: Settings, domains: Mapping[str, StoredDomain] | None = None
+    connection: StoredConnection,
+    settings: Settings,
+    domains: Mapping[str, StoredDomain] | None = None,
+    *,
+    is_kept: bool = False,  # then settings of the app that changed since don't take it away
 ) -> RunTimeSettings:
     """Raises ConfigurationError with every problem."""
     document = dict(connection.settings or {})
@@ -62,6 +60,8 @@ def read_document(
     }
     read = RunTimeSettings(**values)
     _check_fits(read, settings)
+    if not is_kept:
+        _check_roles_fit(read, settings)
     return read
 
 
@@ -77,9 +77,19 @@ def _check_fits(read: RunTimeSettings, settings: Settings) -> None:
     if url.startswith("http://") and not settings.is_loopback:
         raise ConfigurationError("metadata_url: must begin with https://")
     general = {name: getattr(settings, name) for name in inspect.signature(timeouts_are_in_order).parameters}
-    problems = list(connection_timeouts_are_in_order(**general, connections=(read,)))
-    if problems:
-        raise ConfigurationError(*(problem.partition("].")[2] for problem in problems))
+    _raise(connection_timeouts_are_in_order(**general, connections=(read,)))
+
+
+def _check_roles_fit(read: RunTimeSettings, settings: Settings) -> None:
+    """What a mapping grants that it may not, or no longer may, is withheld at each sign-in besides."""
+    general = {name: getattr(settings, name) for name in ("scope_kinds", "protected_roles", "roles")}
+    _raise(role_mappings_fit(**general, connections=(read,)))
+
+
+def _raise(problems: Iterator[str]) -> None:
+    told = [problem.partition("].")[2] for problem in problems]
+    if told:
+        raise ConfigurationError(*told)
 
 
 def read_documents(
@@ -97,6 +107,6 @@ def read_documents(
         if connection.settings is None:
             continue
         try:
-            yield connection, read_document(connection, settings, owned.get(connection.id))
+            yield connection, read_document(connection, settings, owned.get(connection.id), is_kept=True)
         except ConfigurationError as error:
             log.error("connection %r, as it is kept, is left out: %s", connection.id, "; ".join(error.problems))

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from .idp_source import FromUrl
 from .language_rules import languages_are_there
 from .mail_settings import smtp_has_a_sender
+from .role_settings import protected_roles_are_roles, role_mappings_fit
 from .setting_problems import MAKE_A_KEY
 from .setting_values import path_of_link, read_url
 from .timeout_rules import connection_timeouts_are_in_order, timeouts_are_in_order
@@ -292,4 +293,6 @@ SETTINGS_RULES: tuple[Callable[..., Problems], ...] = (
     _any_domain_is_alone,
     connection_timeouts_are_in_order,
     languages_are_there,
+    protected_roles_are_roles,
+    role_mappings_fit,
 )

@@ -35,7 +35,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _CONNECTION_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _OUR_PAGES = {
     *("acs", "finish", "form", "login", "logout", "metadata", "refused", "renew", "renewed", "session", "session.js"),
-    *("signed-out", "slo", "test", "without-sso", "admin", "complete-profile", "recovery-access", "scim", "setup"),
+    *("signed-out", "slo", "test", "welcome", "without-sso", "admin", "complete-profile", "recovery-access", "scim"),
+    "setup",
 }
 _PASSWORD = re.compile(r"(://[^:/@]*:).*(?=@)")
 _QUERY_PASSWORD = re.compile(r"([?&][^=&]*passw[^=&]*=)[^&]*", re.IGNORECASE)

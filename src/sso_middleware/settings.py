@@ -29,6 +29,7 @@ from .errors import ConfigurationError
 from .interception_settings import InterceptSettings, read_intercepts
 from .language_rules import LanguageTag
 from .mail_settings import MailFrom, SmtpUrl
+from .role_settings import PROTECTED_ROLES, SCOPE_KINDS, RoleName, ScopeKind
 from .setting_problems import SeveralProblems
 from .setting_rules import SETTINGS_RULES
 from .setting_sources import CONFIG_VARIABLE, config_path, no_config, read_environment, read_toml
@@ -114,6 +115,15 @@ class Settings(Checked):
     shared_acs: bool = False
     """One ACS and one entity id for all connections (an app in an identity provider's gallery)."""
     sp_entity_id: Text | None = None
+
+    roles: tuple[RoleName, ...] = ()
+    """That the app has, so that a typo in a role mapping is told. Empty: any may be granted."""
+    scope_kinds: tuple[ScopeKind, ...] = SCOPE_KINDS
+    """Of what a role may be one, besides the whole account: `project:42`."""
+    protected_roles: tuple[RoleName, ...] = PROTECTED_ROLES
+    """That no identity provider can give, unless the connection's `may_grant` lists them."""
+    announce_roles: bool = True
+    """After a sign-in a page says once which roles a person was given, or has from now on."""
 
     hard_timeout: Annotated[SessionTimeout, at_most("14d")] = timedelta(hours=8)
     """Idle for longer: signed out."""

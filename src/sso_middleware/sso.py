@@ -35,6 +35,7 @@ from .flows import (
     session_script,
     sessions,
     single_logout,
+    welcome,
 )
 from .flows.chores import check_chores, chores_of, urgent_chores_of
 from .flows.dated_exceptions import describe_exceptions
@@ -53,6 +54,7 @@ from .languages import Languages
 from .live_sessions import LiveSessions
 from .pages import Pages
 from .people_admin import People
+from .role_admin import ManagedRoles
 from .saml.metadata import build_sp_metadata
 from .saml.self_test import check_installation
 from .setting_rules import is_below
@@ -86,6 +88,7 @@ PAGES: dict[str, dict[str, Flow]] = {
     "refused": {"GET": refusing.show_refused},
     "test": {"GET": connection_test.begin_test},
     "recovery-access": {"GET": recovery.show_recovery_access, "POST": recovery.receive_recovery_form},
+    welcome.PAGE: {"GET": welcome.show_welcome},
 }
 """Our pages below the prefix, by method; each connection also has `ID/acs`, `ID/slo`, `ID/metadata`, `acs_paths`."""
 
@@ -143,6 +146,7 @@ class SSO:
         operator = self.acting_as(OPERATOR)
         self.connections, self.domains, self.admins = operator.connections, operator.domains, operator.admins
         self.people = People(self.site)
+        self.roles = ManagedRoles(self.site)
         # What is remembered may be half of the delay old when it is asked, so the other half is left to ask in.
         self.liveness_checked_every = min(
             LIVENESS_CHECKED_EVERY, settings.revocation_delay / 2 or LIVENESS_CHECKED_EVERY

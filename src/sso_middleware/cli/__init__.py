@@ -25,6 +25,7 @@ from .metadata import metadata
 from .people import people
 from .records import housekeeping, migrate
 from .recovery import recovery_link
+from .roles import roles
 from .sessions import sessions
 from .starting import init
 
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 _COMMANDS = (
-    *(init, check, connections, domains, admins, people, sessions, events, explain_file, metadata, keys),
+    *(init, check, connections, domains, admins, people, roles, sessions, events, explain_file, metadata, keys),
     *(mail, recovery_link, migrate, housekeeping, dev_idp, demo),
 )
 for _command in _COMMANDS:

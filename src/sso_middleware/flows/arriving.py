@@ -4,7 +4,7 @@ The order is the rule. First who the identity provider says it is, then which pe
 asked of them, and the host last of all, who is told everything at once:
 
     arrive:   read the identity -> find the person -> add what they answered before
-    welcome:  ask the host -> the principal
+    welcome:  ask the host -> give the roles -> the principal
     confirm:  once the session is there, that all of it is still so
 """
 
@@ -23,6 +23,7 @@ from ..stores.people_records import PeopleQuery, Person
 from ..web import Cookie, Request
 from .people import find_person
 from .provisioning import provision, read_identity, told_before
+from .roles import check_roles, give_roles
 from .sessions import withdraw_session
 from .site import Site
 
@@ -60,14 +61,15 @@ async def arrive(
         former_email=person.former_email,
         may_create=connection.just_in_time,
     )
+    await check_roles(site, request, call, connection, identity)
     return Arrival(connection, asserted, with_answers(identity, person.answers, connection.profile), person)
 
 
-async def welcome(site: Site, call: Call, arrival: Arrival) -> Principal:
+async def welcome(site: Site, request: Request, call: Call, arrival: Arrival) -> Principal:
     """Ask the host, and make the principal. Raises LoginRefused, HookFailed."""
     identity = told_before(arrival.identity, arrival.person.told)
     user_id = await provision(site, call, identity, arrival.person)
-    return Principal(
+    principal = Principal(
         connection_id=identity.connection_id,
         organization=identity.organization,
         key=identity.key,
@@ -78,6 +80,7 @@ async def welcome(site: Site, call: Call, arrival: Arrival) -> Principal:
         roles=identity.roles,
         attributes=identity.attributes,
     )
+    return await give_roles(site, request, call, arrival.connection, identity, principal)
 
 
 async def confirm(site: Site, call: Call, principal: Principal, cookie: Cookie) -> None:

@@ -22,6 +22,7 @@ from ..tokens import hash_token
 from ..web import Request
 from .limits import client_key
 from .reporting import report
+from .roles import is_managed
 from .site import Site
 
 log = logging.getLogger("sso_middleware")
@@ -56,15 +57,6 @@ def is_excluded(site: Site, email: Email) -> bool:
     return owner is not None and email.address in owner.excluded_users
 
 
-async def is_managed(site: Site, call: Call, connection: Connection, email: Email) -> bool:
-    """Whether this connection steers the person's roles, so that they must come by it though it is only offered.
-
-    Nobody's are yet. Asked for domains that are offered only; to be asked of the store only where the
-    connection has authorization on.
-    """
-    return False
-
-
 async def judge_host_user(site: Site, call: Call, host_user: HostUser) -> Standing:
     """May this user of the host's own use protected paths without SSO?
 
@@ -84,7 +76,7 @@ async def judge_host_user(site: Site, call: Call, host_user: HostUser) -> Standi
     offered = site.connections.of_domain(email.domain)
     if offered is None or site.settings.enforcement == "off":
         return "free"
-    return "bound" if await is_managed(site, call, offered, email) else "free"
+    return "bound" if await is_managed(site, call, offered, host_user) else "free"
 
 
 def looks_like_an_address(text: str) -> bool:

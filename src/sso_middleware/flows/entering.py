@@ -15,6 +15,7 @@ from .logout import SIGNED_OUT
 from .reporting import about, report
 from .sessions import open_session
 from .site import Site
+from .welcome import page_after_sign_in
 
 RESTARTED = "restarted"
 """The cookie of a sign-in that was begun in answer to an unsolicited Response."""
@@ -25,7 +26,7 @@ async def enter(
 ) -> Reply:
     connection = arrival.connection
     with about(connection.id, known_person=True), explained_by(site, assertion):
-        principal = await welcome(site, call, arrival)
+        principal = await welcome(site, request, call, arrival)
     cookie = await open_session(site, request, call, connection, assertion, principal)
     await confirm(site, call, principal, cookie)
     await report(
@@ -38,7 +39,7 @@ async def enter(
         detail={"assertion": assertion.id},  # not the host's user id, which may be the e-mail: details are logged
     )
     return see_other(
-        site.app_url(return_to),
+        await page_after_sign_in(site, call, connection, principal, return_to),
         cookie,
         known_cookie(site, request),
         site.no_cookie(RESTARTED),

@@ -203,7 +203,7 @@ async def _principal_of_same_person(
         arrival = await arrive(site, request, call, connection, assertion, expected_key=session.principal_key)
     except AnotherPerson:
         return None
-    return await welcome(site, call, arrival)
+    return await welcome(site, request, call, arrival)
 
 
 async def _take_no(

@@ -325,6 +325,7 @@ def principal_of(session: Session) -> Principal:
     values = cast("Mapping[str, str]", session.principal)
     lists = cast("Mapping[str, list[str]]", session.principal)
     attributes = cast("Mapping[str, Mapping[str, list[str]]]", session.principal)["attributes"]
+    grants = cast("Mapping[str, Mapping[str, list[str]]]", session.principal).get("grants", {})
     return Principal(
         connection_id=session.connection_id,
         organization=values["organization"],
@@ -334,6 +335,7 @@ def principal_of(session: Session) -> Principal:
         last_name=values["last_name"],
         user_id=values["user_id"],
         roles=tuple(lists["roles"]),
+        grants={scope: tuple(roles) for scope, roles in grants.items()},
         attributes={name: tuple(held) for name, held in attributes.items()},
         authenticated_at=session.authenticated_at,
         expires_at=session.expires_at,
@@ -348,5 +350,6 @@ def _principal_to_json(principal: Principal) -> dict[str, object]:
         "last_name": principal.last_name,
         "user_id": principal.user_id,
         "roles": list(principal.roles),
+        "grants": {scope: list(roles) for scope, roles in principal.grants.items()},
         "attributes": {name: list(values) for name, values in principal.attributes.items()},
     }

@@ -16,6 +16,7 @@ from .event_records import EventStore
 from .mail_records import MailStore
 from .people_records import PeopleStore
 from .profile_records import ProfileStore
+from .role_records import RoleStore
 from .session_records import Device, Session, SessionStore
 
 __all__ = ["Device", "Session"]
@@ -123,7 +124,7 @@ class Count:
     ends_at: datetime
 
 
-class Store(SessionStore, ConfigurationStore, EventStore, MailStore, PeopleStore, ProfileStore, Protocol):
+class Store(SessionStore, ConfigurationStore, EventStore, MailStore, PeopleStore, ProfileStore, RoleStore, Protocol):
     """What the flows need. Raises StoreUnavailable whenever the database can't be read or written."""
 
     # Logins

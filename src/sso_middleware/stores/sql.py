@@ -32,6 +32,7 @@ from .sql_configuration import SqlConfiguration
 from .sql_events import SqlEvents, storable
 from .sql_mail import SqlMail
 from .sql_profiles import SqlProfiles
+from .sql_roles import SqlRoles
 
 UNSEEN_SESSION_ENDS_AFTER = timedelta(days=90)
 """No timeout is longer than this (`hard_timeout_mobile`), so such a session can only be a dead one."""
@@ -41,7 +42,7 @@ CHANGE_TOLD_FOR = timedelta(hours=1)
 """A process that hears of nothing for longer forgets every session that it remembers."""
 
 
-class SqlStore(SqlConfiguration, SqlEvents, SqlMail, SqlProfiles):
+class SqlStore(SqlConfiguration, SqlEvents, SqlMail, SqlRoles, SqlProfiles):
     """Implements `records.Store` on SQLite (one machine) and PostgreSQL (many)."""
 
     def __init__(self, database_url: str) -> None:

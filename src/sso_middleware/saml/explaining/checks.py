@@ -300,6 +300,24 @@ CHECKS: tuple[Check, ...] = (
         of_flow=True,
     ),
     Check(
+        "roles",
+        "Roles",
+        "with `authorization` on: a value of the roles attribute that is the name of a mapping role",
+        "`sso-middleware roles explain CONNECTION --value …` says what follows from which values; names are compared to"
+        " the letter.",
+        {Who.IDP: (errors.RolesMissing, errors.RolesUnmatched, errors.RolesOverage)},
+        of_assertion=True,
+        of_flow=True,
+        closer={
+            errors.RolesMissing: "Put the person into a group that is sent to this app, or let the identity provider"
+            " send the attribute that `attributes.roles` of the connection names.",
+            errors.RolesUnmatched: "Put the person into a group that is mapped, or add theirs to the connection's"
+            " `role_mapping`: `sso-middleware roles show CONNECTION` has the names, which are compared to the letter.",
+            errors.RolesOverage: "Let the identity provider send only the groups that are assigned to this app (Entra"
+            " ID: Groups assigned to the application), or app roles in their place.",
+        },
+    ),
+    Check(
         "host",
         "The app's own decision",
         "that the app lets the person in",

@@ -1,0 +1,133 @@
+"""Give somebody the roles that their connection's mapping says, at each sign-in and renewal; refuse who has none.
+
+Which those are is the rule's to say (`..roles`). Here is decided when it is asked, and in which order what comes of
+it is told, so that stopping anywhere is safe:
+
+    check_roles:  the rule; who has none is refused before the host is asked, and what they had is taken away
+    give_roles:   after `provision`: the hook -> other sessions -> our record -> the principal, whose session is last
+
+A hook that fails leaves our record as it was, so the next time it hears of the same change again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..addresses import read_email
+from ..calling import Call
+from ..connections import Connection
+from ..errors import EmailInvalid, LoginRefused, RolesMissing, RolesOverage, RolesUnmatched
+from ..hooks import HostUser, Identity, RoleAssignment
+from ..principal import Principal
+from ..roles import ACCOUNT, Granted, Grants, NothingGranted, difference, tell_grants
+from ..stores.session_records import SessionQuery
+from ..web import Request
+from .reporting import ask_host, report
+from .site import Site
+
+SHOW = "`sso-middleware roles explain {0}` says what follows from which values"
+
+
+def decide_roles(connection: Connection, identity: Identity) -> Granted | NothingGranted:
+    return connection.roles.decide(identity.roles, has_overage=identity.roles_overage)
+
+
+async def check_roles(site: Site, request: Request, call: Call, connection: Connection, identity: Identity) -> None:
+    """Raises RolesMissing, RolesUnmatched, RolesOverage. `identity` has the user that the person is, if any."""
+    if not connection.roles.authorization:
+        return
+    decision = decide_roles(connection, identity)
+    if not isinstance(decision, NothingGranted):
+        return
+    if decision.is_known:
+        given = await call(site.store.get_given_roles, connection.id, identity.key)
+        if given.grants:
+            await _hand_over(site, request, call, identity, {}, given.grants)
+    raise _refusal(decision, connection, identity)
+
+
+def _refusal(decision: NothingGranted, connection: Connection, identity: Identity) -> LoginRefused:
+    show = SHOW.format(connection.id)
+    if decision.reason == "roles_overage":
+        return RolesOverage("a link came in place of the groups: have fewer sent, such as those of the app only")
+    if decision.reason == "roles_missing":
+        return RolesMissing(f"no value of the roles attribute came (attributes.roles of connection {connection.id!r})")
+    if decision.withheld:
+        return RolesUnmatched(f"what the matched mapping roles grant may not be granted; {show}")
+    number = len(identity.roles)
+    return RolesUnmatched(f"none of the {number} values is the name of a mapping role, to the letter; {show}")
+
+
+async def give_roles(
+    site: Site, request: Request, call: Call, connection: Connection, identity: Identity, principal: Principal
+) -> Principal:
+    """The principal with its roles. Raises HookFailed; then nothing is changed, and nobody signed in."""
+    given = await call(site.store.get_given_roles, connection.id, principal.key)
+    if not connection.roles.authorization:
+        # As they were: whatever was given stays, until the host decides otherwise.
+        return replace(principal, roles=connection.roles.plain(identity.roles), grants=given.grants or {})
+    decision = decide_roles(connection, identity)
+    if isinstance(decision, NothingGranted):  # check_roles has said so before
+        raise _refusal(decision, connection, identity)
+    if decision.withheld:
+        await report(
+            site,
+            request,
+            call,
+            "roles_withheld",
+            connection_id=connection.id,
+            email=principal.email,
+            is_trouble=True,
+            detail={"roles": tell_grants(decision.withheld)},
+        )
+    identity = replace(identity, key=principal.key, email=principal.email, user_id=principal.user_id)
+    await _hand_over(site, request, call, identity, decision.grants, given.grants or {})
+    return replace(principal, roles=decision.grants.get(ACCOUNT, ()), grants=decision.grants)
+
+
+async def _hand_over(
+    site: Site, request: Request, call: Call, identity: Identity, grants: Grants, before: Grants
+) -> None:
+    assignment = RoleAssignment(
+        connection_id=identity.connection_id,
+        organization=identity.organization,
+        key=identity.key,
+        email=identity.email,
+        user_id=identity.user_id,
+        grants=grants,
+        added=difference(grants, before),
+        removed=difference(before, grants),
+        attempt_id=identity.attempt_id,
+    )
+    await ask_host(call, site.hooks.assign_roles, assignment)
+    if assignment.removed:  # whatever else they have open goes on only after the identity provider has been asked
+        theirs = SessionQuery(connection_ids=(identity.connection_id,), principal_key=identity.key)
+        await call(site.store.make_sessions_stale, theirs, site.now())
+    await call(site.store.put_grants, identity.connection_id, identity.key, grants)
+    told = {"added": tell_grants(assignment.added), "removed": tell_grants(assignment.removed)}
+    if any(told.values()):
+        await report(
+            site,
+            request,
+            call,
+            "roles_changed",
+            connection_id=identity.connection_id,
+            email=identity.email,
+            detail={name: text for name, text in told.items() if text},
+        )
+
+
+async def is_managed(site: Site, call: Call, connection: Connection, host_user: HostUser) -> bool:
+    """Whether this user of the host's has their roles by this connection: then its own login is not for them.
+
+    By user id or by e-mail address, whichever is known.
+    """
+    try:
+        email = read_email(host_user.email).address
+    except EmailInvalid:
+        email = None
+    if not connection.roles.authorization or not connection.admits(email or ""):
+        return False
+    return bool(
+        await call(site.store.find_managed_people, [connection.id], email=email, user_id=host_user.user_id or None)
+    )
