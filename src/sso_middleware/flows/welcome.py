@@ -16,7 +16,7 @@ from ..principal import Principal
 from ..roles import ACCOUNT
 from ..web import Reply, Request, see_other
 from .forms import refuse_frames
-from .kinds import is_unasked_for, kind_of
+from .kinds import is_unasked_for
 from .paths import read_return_to
 from .reporting import ask_host
 from .sessions import find_session, principal_of
@@ -47,7 +47,7 @@ async def show_welcome(site: Site, request: Request, call: Call) -> Reply:
     refuse_frames(request)
     return_to = read_return_to(request.query_value("return_to"))
     go_on = see_other(site.app_url(return_to))
-    if is_unasked_for(request) or kind_of(request) != "navigation":
+    if is_unasked_for(request):
         return go_on
     session = await find_session(site, request, call)
     connection = None if session is None else site.connections.get(session.connection_id)
