@@ -108,6 +108,7 @@ def build_connection(
     trusted_until: datetime | None = None,
 ) -> Connection:
     """What these settings say, with this identity provider."""
+    roles = role_policy(declared, settings)
     return Connection(
         id=declared.id,
         organization=declared.organization,
@@ -120,7 +121,7 @@ def build_connection(
         idp_initiated=declared.idp_initiated,
         timeouts=read_timeouts(declared, settings),
         single_logout=declared.single_logout,
-        policy=_policy_of(declared, role_policy(declared, settings).stamp),
+        policy=_policy_of(declared, roles.stamp),
         attributes=declared.attributes,
         required_attributes=frozenset(declared.required_attributes),
         profile=declared.profile,
@@ -128,7 +129,7 @@ def build_connection(
         secondary_email_fallback=declared.secondary_email_fallback,
         name_id_format=declared.name_id_format,
         signature_algorithm=declared.signature_algorithm,
-        roles=role_policy(declared, settings),
+        roles=roles,
         test_users=frozenset(declared.test_users),
         enforce_from=start_of(declared.enforce_from),
         admins=frozenset(declared.admins),

@@ -114,7 +114,7 @@ class SignedInByHost:
 class RoleAssignment:
     """Which roles a person has from now on: all of them, by scope, and no others.
 
-    `added` and `removed` say what is new since the last time; after a failure they may say it again. `user_id` is
+    `added` and `removed` are what is left to do for it; after a failure they may say more than there is. `user_id` is
     what `provision` linked the person to, if anything. `attempt_id` is the same when the hook is called again for
     the same login.
     """

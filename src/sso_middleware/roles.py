@@ -147,6 +147,11 @@ def difference(these: Grants, others: Grants) -> Grants:
     return read_grants({scope: set(roles) - set(others.get(scope, ())) for scope, roles in these.items()})
 
 
+def intersection(these: Grants, others: Grants) -> Grants:
+    """What is in both."""
+    return difference(these, difference(these, others))
+
+
 def tell_grants(grants: Grants) -> str:
     """For a log line or a table: `account: member; project:42: editor, viewer`."""
     return "; ".join(f"{scope}: {', '.join(roles)}" for scope, roles in grants.items())

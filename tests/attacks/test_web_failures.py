@@ -40,6 +40,7 @@ STEPS = (
     "arrive",
     "claim_provisioning",
     "keep_provisioned",
+    "get_given_roles",
     "add_session",
     "find_people",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from tests.renewing import LIMITS, PAST_SOFT, arrives, renew
 from tests.response_shape import SentAttribute, attributes_of, render_attribute
 from tests.world import Answer, Browser, World
 
-from sso_middleware import HostUser, Identity, Link, Principal
+from sso_middleware import HostUser, Identity, Link, Principal, RoleAssignment
 from sso_middleware.calling import CallCooperatively, call_blocking, run
 from sso_middleware.connection import Connection
-from sso_middleware.errors import RolesOverage
+from sso_middleware.errors import RolesOverage, StoreUnavailable
 from sso_middleware.flows.roles import check_roles, is_managed
 from sso_middleware.hooks import ProvisionDecision
+from sso_middleware.roles import Granted, Grants
 from sso_middleware.stores.role_records import GivenRoles
 
 EMAIL = "ada@acme.example"
@@ -418,7 +420,7 @@ def test_a_hook_that_fails_opens_no_session(world: World) -> None:
 
     assert come(world, "Engineers").status == 503
     assert not world.first_browser.has_session
-    assert given(world).grants is None
+    assert (given(world).grants, given(world).perhaps) == ({}, ENGINEER)
     assert world.codes == ["hook_failed"]
 
     world.hooks.assign = lambda _: None
@@ -434,7 +436,7 @@ def test_a_hook_that_fails_at_a_renewal_signs_nobody_out(world: World) -> None:
 
     assert renew(world.first_browser, **with_roles("Auditors")).status == 503
     assert world.first_browser.fetch("/report").status == 401
-    assert given(world).grants == ENGINEER
+    assert given(world).grants == {}
 
     world.hooks.assign = lambda _: None
     url = world.first_browser.get("/sso/renew?window=1&return_to=/report").location  # the page offers it
@@ -445,18 +447,73 @@ def test_a_hook_that_fails_at_a_renewal_signs_nobody_out(world: World) -> None:
 
 
 def test_a_store_that_fails_after_the_hook_opens_no_session(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host knows more than we: so it hears it again."""
-    with monkeypatch.context() as patch:
-        patch.setattr(world.store, "put_grants", fail_to_keep)
-        assert come(world, "Engineers").status == 503
-    assert not world.first_browser.has_session
+    """The host knows more than we: so it hears it again; and nothing, where it can't be noted before."""
+    put = world.store.put_grants
+
+    def fails(connection_id: str, key: str, grants: Grants, perhaps: Grants) -> bool:
+        if has_noted or not perhaps:
+            raise StoreUnavailable("full")
+        return put(connection_id, key, grants, perhaps)
+
+    for has_noted in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(world.store, "put_grants", fails)
+            assert come(world, "Engineers", browser=world.browser()).status == 503
+        assert len(world.hooks.assignments) == (0 if has_noted else 1)
 
     assert come(world, "Engineers").status == 303
     assert [assignment.added for assignment in world.hooks.assignments] == [ENGINEER, ENGINEER]
 
 
-def fail_to_keep(*_: object) -> bool:
-    raise RuntimeError("full")
+@pytest.mark.parametrize("values", [(), ("Nobody",), ("Auditors",)])
+def test_what_a_failed_hook_may_have_given_is_taken_away(world: World, values: tuple[str, ...]) -> None:
+    """It raised after it had done as it was told; and by the next time the person is somewhere else."""
+    world.hooks.assign = fail
+    come(world, "Engineers")
+    world.hooks.assign = lambda _: None
+
+    come(world, *values)
+
+    assert world.hooks.assignments[-1].removed == ENGINEER
+    assert given(world) == GivenRoles(AUDITOR if values == ("Auditors",) else {})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_host_always_arrives_at_the_rules_answer(world: World, seed: int) -> None:
+    """Whatever comes in whatever order, and whenever its hook fails, before or after it did what it was told."""
+    random = Random(seed)
+    picture: set[tuple[str, str]] = set()
+
+    def assign(assignment: RoleAssignment) -> None:
+        if fails == "before":
+            raise RuntimeError("down")
+        picture.difference_update(pairs(assignment.removed))
+        picture.update(pairs(assignment.added))
+        if fails == "after":
+            raise RuntimeError("down")
+
+    world.hooks.assign = assign
+    for _ in range(12):
+        values = random.sample(["Engineers", "Auditors", "admin", "Nobody"], random.randint(0, 3))
+        fails = random.choice(["", "", "before", "after"])
+        browser = world.browser()
+        status = come(world, *values, browser=browser).status
+        if fails and status == 503:
+            assert not browser.has_session
+            continue
+        connection = world.sso.site.connections.get("acme")
+        assert connection is not None
+        decision = connection.roles.decide(values)
+        expected: Grants = decision.grants if isinstance(decision, Granted) else {}
+        assert status == (303 if expected else 403)
+        assert picture == pairs(expected)
+        if expected:
+            assert principal(browser).grants == expected
+            assert given(world).grants == expected
+
+
+def pairs(grants: Grants) -> set[tuple[str, str]]:
+    return {(scope, role) for scope, roles in grants.items() for role in roles}
 
 
 # Who is managed

@@ -386,7 +386,7 @@ class People(RuleBasedStateMachine):
         try:
             arrival = run(arrive(site, REQUEST, call_blocking, connection, assertion))
             is_new = len(self.people_kept()) > before
-            principal = run(welcome(site, call_blocking, arrival))
+            principal = run(welcome(site, REQUEST, call_blocking, arrival))
         except SSOError as error:
             return error.code
         person = next(

@@ -19,16 +19,32 @@ def test_what_somebody_was_given_is_theirs_alone(store: SqlStore) -> None:
     add_person(store, "beta", "ada", "ada@beta.example")
 
     assert store.get_given_roles("acme", "ada") == GivenRoles()
-    assert store.put_grants("acme", "ada", GRANTS)
-    assert not store.put_grants("acme", "carol", GRANTS)
+    assert store.put_grants("acme", "ada", GRANTS, {})
+    assert not store.put_grants("acme", "carol", GRANTS, {})
     assert not store.claim_announcement("acme", "carol", GRANTS)
 
     assert store.get_given_roles("acme", "ada") == GivenRoles(GRANTS)
     others = [store.get_given_roles(*key) for key in (("acme", "bob"), ("beta", "ada"), ("acme", "carol"))]
     assert others == [GivenRoles()] * 3
 
-    assert store.put_grants("acme", "ada", {})
+    assert store.put_grants("acme", "ada", {}, {})
     assert store.get_given_roles("acme", "ada").grants == {}
+
+
+def test_what_somebody_may_have_besides_is_kept_apart(store: SqlStore) -> None:
+    """Until it is known again; nobody counts it as given."""
+    add_person(store, "acme", "ada", "ada@acme.example", "user-1")
+    perhaps = {"account": ("owner",), "project:7": ("editor",)}
+
+    store.put_grants("acme", "ada", {"account": ("member",)}, perhaps)
+
+    assert store.get_given_roles("acme", "ada") == GivenRoles({"account": ("member",)}, perhaps)
+    (managed,) = store.find_managed_people(["acme"], user_id="user-1")
+    assert managed.grants == {"account": ("member",)}
+    store.put_grants("acme", "ada", {}, perhaps)
+    assert store.get_given_roles("acme", "ada") == GivenRoles({}, perhaps)
+    store.put_grants("acme", "ada", GRANTS, {})
+    assert store.get_given_roles("acme", "ada") == GivenRoles(GRANTS)
 
 
 def test_somebody_is_told_once(store: SqlStore) -> None:
@@ -38,7 +54,7 @@ def test_somebody_is_told_once(store: SqlStore) -> None:
     told = [store.claim_announcement("acme", "ada", grants) for grants in (GRANTS, GRANTS, {}, {}, GRANTS)]
 
     assert told == [True, False, True, False, True]
-    assert store.get_given_roles("acme", "ada") == GivenRoles(None, GRANTS)
+    assert store.get_given_roles("acme", "ada") == GivenRoles(announced=GRANTS)
 
 
 def test_of_many_at_once_one_tells(store: SqlStore) -> None:
@@ -59,8 +75,8 @@ def test_who_is_managed_is_found_by_address_or_user(store: SqlStore) -> None:
         ("beta", "ada", "ada@acme.example", "user-1"),
     ):
         add_person(store, connection, key, email, user_id)
-    store.put_grants("acme", "ada", GRANTS)
-    store.put_grants("beta", "ada", {})
+    store.put_grants("acme", "ada", GRANTS, {})
+    store.put_grants("beta", "ada", {}, {})
     acme, beta = (
         ManagedPerson("acme", "ada@acme.example", "user-1", GRANTS),
         ManagedPerson("beta", "ada@acme.example", "user-1", {}),

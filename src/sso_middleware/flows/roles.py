@@ -4,9 +4,11 @@ Which those are is the rule's to say (`..roles`). Here is decided when it is ask
 it is told, so that stopping anywhere is safe:
 
     check_roles:  the rule; who has none is refused before the host is asked, and what they had is taken away
-    give_roles:   after `provision`: the hook -> other sessions -> our record -> the principal, whose session is last
+    give_roles:   after `provision`: what is about to change is noted -> the hook -> other sessions -> our record
+                  -> the principal, whose session is opened last
 
-A hook that fails leaves our record as it was, so the next time it hears of the same change again.
+Where a hook fails, or a process ends, whether the host has done as it was told is not known. So the next time it is
+told to give what it may not have given, and to take away all that it may have given, whatever the roles are by then.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from ..connections import Connection
 from ..errors import EmailInvalid, LoginRefused, RolesMissing, RolesOverage, RolesUnmatched
 from ..hooks import HostUser, Identity, RoleAssignment
 from ..principal import Principal
-from ..roles import ACCOUNT, Granted, Grants, NothingGranted, difference, tell_grants
+from ..roles import ACCOUNT, Granted, Grants, NothingGranted, difference, intersection, tell_grants, union
+from ..stores.role_records import GivenRoles
 from ..stores.session_records import SessionQuery
 from ..web import Request
 from .reporting import ask_host, report
@@ -41,8 +44,8 @@ async def check_roles(site: Site, request: Request, call: Call, connection: Conn
         return
     if decision.is_known:
         given = await call(site.store.get_given_roles, connection.id, identity.key)
-        if given.grants:
-            await _hand_over(site, request, call, identity, {}, given.grants)
+        if given.grants or given.perhaps:
+            await _hand_over(site, request, call, identity, {}, given)
     raise _refusal(decision, connection, identity)
 
 
@@ -81,13 +84,17 @@ async def give_roles(
             detail={"roles": tell_grants(decision.withheld)},
         )
     identity = replace(identity, key=principal.key, email=principal.email, user_id=principal.user_id)
-    await _hand_over(site, request, call, identity, decision.grants, given.grants or {})
+    await _hand_over(site, request, call, identity, decision.grants, given)
     return replace(principal, roles=decision.grants.get(ACCOUNT, ()), grants=decision.grants)
 
 
 async def _hand_over(
-    site: Site, request: Request, call: Call, identity: Identity, grants: Grants, before: Grants
+    site: Site, request: Request, call: Call, identity: Identity, grants: Grants, given: GivenRoles
 ) -> None:
+    before = given.grants or {}
+    possible = union([before, given.perhaps])
+    certain = intersection(before, grants)
+    is_changed = given.grants != grants or bool(given.perhaps)
     assignment = RoleAssignment(
         connection_id=identity.connection_id,
         organization=identity.organization,
@@ -96,14 +103,19 @@ async def _hand_over(
         user_id=identity.user_id,
         grants=grants,
         added=difference(grants, before),
-        removed=difference(before, grants),
+        removed=difference(possible, grants),
         attempt_id=identity.attempt_id,
     )
+    person = identity.connection_id, identity.key
+    if is_changed:
+        await call(site.store.put_grants, *person, certain, difference(union([possible, grants]), certain))
     await ask_host(call, site.hooks.assign_roles, assignment)
+    if not is_changed:
+        return
     if assignment.removed:  # whatever else they have open goes on only after the identity provider has been asked
         theirs = SessionQuery(connection_ids=(identity.connection_id,), principal_key=identity.key)
         await call(site.store.make_sessions_stale, theirs, site.now())
-    await call(site.store.put_grants, identity.connection_id, identity.key, grants)
+    await call(site.store.put_grants, *person, grants, {})
     told = {"added": tell_grants(assignment.added), "removed": tell_grants(assignment.removed)}
     if any(told.values()):
         await report(

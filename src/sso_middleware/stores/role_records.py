@@ -16,6 +16,8 @@ class GivenRoles:
 
     grants: Mapping[str, tuple[str, ...]] | None = None
     """What they were given last; None: nobody has decided that yet."""
+    perhaps: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What they may have besides: to give or to take it was begun, and how that ended is not known."""
     announced: Mapping[str, tuple[str, ...]] | None = None
     """What they were told of last."""
 
@@ -37,8 +39,14 @@ class RoleStore(Protocol):
         """Empty for whom it does not know."""
         ...
 
-    def put_grants(self, connection_id: str, principal_key: str, grants: Mapping[str, Sequence[str]]) -> bool:
-        """What they were given. Whether there is such a person."""
+    def put_grants(
+        self,
+        connection_id: str,
+        principal_key: str,
+        grants: Mapping[str, Sequence[str]],
+        perhaps: Mapping[str, Sequence[str]],
+    ) -> bool:
+        """What they were given, and what they may have besides. Whether there is such a person."""
         ...
 
     def claim_announcement(self, connection_id: str, principal_key: str, grants: Mapping[str, Sequence[str]]) -> bool:

@@ -12,6 +12,8 @@ from .database import Database
 from .role_records import GivenRoles, ManagedPerson
 
 Kept = dict[str, list[str]]
+_PERHAPS = "?"
+"""Before a scope, in the column `grants`: how it ended is not known. No scope begins so itself."""
 
 
 class SqlRoles:
@@ -24,11 +26,20 @@ class SqlRoles:
         wanted = select(table.c.grants, table.c.announced).where(table.c.id.in_(_of_key(connection_id, principal_key)))
         with self._database.reading() as connection:
             row = connection.execute(wanted).first()
-        return GivenRoles() if row is None else GivenRoles(_read(row.grants), _read(row.announced))
+        if row is None:
+            return GivenRoles()
+        return GivenRoles(_read(row.grants), _read_perhaps(row.grants), _read(row.announced))
 
-    def put_grants(self, connection_id: str, principal_key: str, grants: Mapping[str, Sequence[str]]) -> bool:
+    def put_grants(
+        self,
+        connection_id: str,
+        principal_key: str,
+        grants: Mapping[str, Sequence[str]],
+        perhaps: Mapping[str, Sequence[str]],
+    ) -> bool:
         table = tables.people
-        put = update(table).where(table.c.id.in_(_of_key(connection_id, principal_key))).values(grants=_kept(grants))
+        kept = _kept(grants) | {_PERHAPS + scope: roles for scope, roles in _kept(perhaps).items()}
+        put = update(table).where(table.c.id.in_(_of_key(connection_id, principal_key))).values(grants=kept)
         with self._database.writing() as connection:
             return connection.execute(put).rowcount > 0
 
@@ -78,4 +89,12 @@ def _kept(grants: Mapping[str, Sequence[str]]) -> Kept:
 
 
 def _read(kept: object) -> Mapping[str, tuple[str, ...]] | None:
-    return None if kept is None else {scope: tuple(roles) for scope, roles in cast("Kept", kept).items()}
+    """None stays None: nobody has decided it yet."""
+    if kept is None:
+        return None
+    return {scope: tuple(roles) for scope, roles in cast("Kept", kept).items() if not scope.startswith(_PERHAPS)}
+
+
+def _read_perhaps(kept: object) -> Mapping[str, tuple[str, ...]]:
+    found = cast("Kept", kept or {}).items()
+    return {scope[len(_PERHAPS) :]: tuple(roles) for scope, roles in found if scope.startswith(_PERHAPS)}
