@@ -151,7 +151,7 @@ class Marked(Languages):
         return Marking()
 
 
-FOR_ADMINS: frozenset[str] = frozenset()
+FOR_ADMINS = frozenset({"recovery_connections", "test_report"})
 """Templates of pages that are `in_english`."""
 SHOWN = sorted({path.stem for path in (PACKAGE / "templates").glob("[!_]*.html")} - FOR_ADMINS - {"layout"})
 
@@ -187,6 +187,8 @@ def wordless(value: Any) -> Any:
 
 _FORM = {"page": "", "fields": ["a"], "further_fields": 2, "files": ["b"]}
 VALUES: dict[str, dict[str, Any]] = {
+    "choice": {"sso_url": "", "other_url": "", "other": OurText("Use your password")},
+    "without_sso": {"action": "", "csrf_token": "", "form": "", "sso_url": ""},
     "form_discarded": {"app_url": ""},
     "form_gone": {"app_url": ""},
     "form_kept": {"login_url": "", "minutes": 30, **_FORM},

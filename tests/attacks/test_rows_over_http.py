@@ -21,10 +21,12 @@ from tests.attacks.test_xml import with_doctype
 from tests.attacks.trap import Trap
 from tests.identity_provider import IdentityProvider, find_one, make_signer
 from tests.response_shape import BEARER, DS, SAMLP, Confirmation, SentAttribute, attributes_of, render_attribute
+from tests.world import World
 from tests.xml_encryption import XENC, Encryption
 
 from sso_middleware import ConfigurationError
 from sso_middleware.saml.assertion import NAME_ID_PERSISTENT, NAME_ID_UNSPECIFIED
+from sso_middleware.stores.people_records import PeopleQuery
 
 MINUTE = timedelta(minutes=1)
 OTHER_ACS = "https://other.example/acs"
@@ -115,6 +117,7 @@ def test_what_only_looks_odd_is_accepted(make_world: MakeWorld) -> None:
     faults = []
     for accepted in HONEST:
         world = worlds[bool(accepted.trust)]
+        forget_everybody(world)  # who comes under another NameID with the same address would be stopped
         login = begin(world)
         login.post(login.scene.respond(**accepted.changes(login.scene)))
         answer = login.browser.get("/report")
@@ -122,6 +125,11 @@ def test_what_only_looks_odd_is_accepted(make_world: MakeWorld) -> None:
         if principal is None or principal.email != login.scene.email:
             faults.append(f"{accepted}: {answer.status} {world.codes}")
     assert faults == []
+
+
+def forget_everybody(world: World) -> None:
+    for person in world.store.find_people(PeopleQuery(), limit=10):
+        world.store.unlink_person(person.id, world.now, forget=True)
 
 
 def changed_envelope(scene: Scene) -> bytes:
@@ -318,7 +326,20 @@ def test_ten_010_another_format_or_qualifier_is_another_person(make_world: MakeW
     ):
         login = begin(world)
         assert login.post(login.scene.respond(name_id="7", **shape)).status == 303
+        forget_everybody(world)
     assert len({identity.key for identity in world.hooks.identities}) == 4
+
+
+@both_worlds
+def test_ten_010_another_format_or_qualifier_with_the_same_address_is_stopped(make_world: MakeWorld) -> None:
+    """One person under two keys, or two people with one address: nobody guesses which."""
+    world = make_world()
+    login = begin(world)
+    assert login.post(login.scene.respond(name_id="7", name_id_format=NAME_ID_PERSISTENT)).status == 303
+
+    login = begin(world)
+    assert login.post(login.scene.respond(name_id="7", name_id_format=NAME_ID_UNSPECIFIED)).status == 403
+    assert world.codes[-1] == "person_conflict"
 
 
 @both_worlds

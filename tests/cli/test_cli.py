@@ -84,7 +84,7 @@ def test_what_init_has_commented_out_works_too(call: Call, folder: Path) -> None
     tables = "\n".join(line.removeprefix("# ") for line in tables.splitlines()[1:])
     (folder / "new.toml").write_text(settings + tables)
     loaded = Settings.load(environ={}, config=folder / "new.toml")
-    assert loaded.connections[0].excluded_users == ("it1@acme.example",)
+    assert loaded.connections[0].excluded_users == ("it1@acme.example", "it2@acme.example")
     assert loaded.local_login_url == "/login"
     assert len(loaded.trusted_proxies) == 1
 

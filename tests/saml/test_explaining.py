@@ -93,9 +93,13 @@ def hints(explanation: Explanation) -> str:
 # The table
 
 
+NO_SIGN_IN = (errors.InterceptedRequestRefused, errors.RecoveryRefused)
+"""No sign-in ends in these: they are about the app's own forms, and about the way back in."""
+
+
 def leaves(root: type[SSOError]) -> Iterator[type[SSOError]]:
     """The classes that are raised: those that have no others below them, and BadRequest."""
-    below = [kind for kind in root.__subclasses__() if kind.__module__ == errors.__name__]
+    below = [kind for kind in root.__subclasses__() if kind.__module__ == errors.__name__ and kind not in NO_SIGN_IN]
     if not below or root is BadRequest:
         yield root
     for kind in below:

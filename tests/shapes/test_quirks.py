@@ -52,6 +52,7 @@ from sso_middleware.saml.assertion import (
     NAME_ID_UNSPECIFIED,
     Assertion,
 )
+from sso_middleware.stores.people_records import PeopleQuery
 
 MINUTE = timedelta(minutes=1)
 
@@ -363,6 +364,8 @@ def test_the_admin_chooses_the_name_id(make_world: MakeWorld, vendor: Vendor) ->
 
         assert identity.email == EMAIL
         assert ("principal_id" in vendor.names) == (name_id_format not in identity.key)
+        for person in world.store.find_people(PeopleQuery(), limit=10):  # under another NameID it would be two
+            world.store.unlink_person(person.id, world.now, forget=True)
 
 
 @in_both_worlds

@@ -27,7 +27,7 @@ connection_option = click.option("--connection", metavar="ID", help="Of this con
 
 @click.group()
 def people() -> None:
-    """Who has come by single sign-on; one person who is here twice, or somebody else's user."""
+    """Who has come by SSO, and who is here twice."""
 
 
 @people.command(name="list")
