@@ -319,7 +319,7 @@ def _check_hooks(settings: Settings, connections: Connections, hooks: Hooks) -> 
         )
     if has_host_user(hooks):
         return
-    if settings.mode == "domains" and len(connections) > 0:
+    if settings.mode == "domains":  # also where there is no connection yet: one can be made at run time
         raise ConfigurationError(
             'mode = "domains" needs the hook host_user: pass hooks=… with a method host_user(request), or use an'
             " integration, so that we can tell who is signed in at your app"

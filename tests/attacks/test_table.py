@@ -40,6 +40,7 @@ PAGES = "tests/test_pages.py"
 SETTINGS = "tests/test_settings.py"
 REVOCATION = "tests/flows/test_revocation.py"
 INTERCEPTION = "tests/flows/test_interception.py"
+CONFIGURING = "tests/flows/test_configuring.py"
 UNSOLICITED = "tests/flows/test_unsolicited.py"
 
 ELSEWHERE: dict[str, str | tuple[str, ...]] = {
@@ -56,6 +57,12 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
         f"{LOGIN}::test_the_wrong_person_may_choose_another_account",
     ),
     "ENC-010": "tests/flows/test_key_rollover.py::test_enc_010_either_key_decrypts_during_a_rollover",
+    "TEN-008": (
+        f"{CONFIGURING}::test_ten_008_a_domain_that_is_not_theirs_is_claimed_by_nobody",
+        f"{CONFIGURING}::test_ten_008_who_has_a_domain_is_not_told_to_others",
+        f"{CONFIGURING}::test_ten_008_a_claim_is_proved_by_a_record_of_its_own",
+        "tests/stores/test_configuration_records.py::test_of_many_who_claim_a_domain_one_gets_it",
+    ),
     "TEN-009": "tests/flows/test_provisioning.py::test_ten_009_an_address_alone_links_nobody",
     "TEN-007": (
         f"{INTERCEPTION}::test_ten_007_an_address_is_read_exactly",
@@ -73,6 +80,11 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
     "SLO-014": (
         f"{LOGOUT}::test_signing_out_needs_the_sessions_own_token",
         f"{LOGOUT}::test_a_post_from_another_site_signs_nobody_out",
+    ),
+    "WEB-019": (
+        f"{CONFIGURING}::test_web_019_an_admin_touches_nothing_of_another_organization",
+        f"{CONFIGURING}::test_web_019_an_unknown_connection_is_refused_as_a_foreign_one_is",
+        f"{CONFIGURING}::test_web_019_nobody_promotes_themselves",
     ),
     "WEB-001": f"{SESSIONS}::test_signing_in_makes_a_new_session_and_ends_the_old_one",
     "WEB-002": (
@@ -150,8 +162,6 @@ ELSEWHERE: dict[str, str | tuple[str, ...]] = {
 """Rows whose test belongs to another part, and which test that is."""
 
 LATER = {
-    "TEN-008": "domains are declared by the operator; claiming and verifying them comes with the domains issue",
-    "WEB-019": "there is no console yet",
     "WEB-025": "the audit trail's chain comes with the console",
 }
 """Rows that nothing can be sent for yet, and why."""

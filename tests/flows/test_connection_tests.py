@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import MakeWorld
+from tests.response_shape import attributes_of
 from tests.world import Answer, Browser, World
 
 from sso_middleware.errors import ChangeRefused
@@ -143,3 +144,34 @@ def test_a_declared_connection_is_tested_too(make_world: MakeWorld) -> None:
 
     assert "passed" in browser.get(answer.location).text
     assert world.sso.connections.show("acme").test_passed_at == world.now
+
+
+def test_a_test_shows_the_roles_that_would_follow(world: World) -> None:
+    """By scope, where authorization is on; without a match it did not pass, for the reason of a sign-in."""
+    link = draft(world)
+    mapping = {"user": {"account": ["member"], "project:42": ["editor"]}}
+    world.sso.connections.update("globex", {"authorization": True, "role_mapping": mapping})
+    world.wait(seconds=1)
+    _, report = take_test(world, link, attributes=attributes_of("hank@globex.example", roles=("user",)))
+    assert "Roles of account" in report.text
+    assert "Roles of project:42" in report.text
+
+    _, report = take_test(world, link, attributes=attributes_of("hank@globex.example", roles=("stranger",)))
+    assert "roles_unmatched" in report.text
+    assert "Who must act" in report.text
+
+
+def test_while_it_is_tested_only_named_people_get_in(world: World) -> None:
+    """`testing`: the named ones sign in by a link of their connection; all others are told to go the usual way."""
+    draft(world)
+    world.sso.connections.update("globex", {"test_users": ["hank@globex.example"]})
+    world.sso.connections.set_state("globex", "testing")
+    world.wait(seconds=1)
+    acs = f"{world.base_url}/sso/globex/acs"
+
+    for email, status in (("hank@globex.example", 303), ("homer@globex.example", 403)):
+        browser = world.browser()
+        form = world.idp.log_in(browser.get("/sso/login?connection=globex").location, email, now=world.now)
+        assert world.post_response(form, browser, acs=acs).status == status
+    assert world.codes[-1] == "not_a_test_user"
+    assert [identity.email for identity in world.hooks.identities] == ["hank@globex.example"]

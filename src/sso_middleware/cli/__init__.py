@@ -16,6 +16,7 @@ from .checking import check
 from .connections import connections
 from .demo import demo
 from .dev_idp import dev_idp
+from .doctor import doctor
 from .domains import domains
 from .events import events
 from .explain import explain_file
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 _COMMANDS = (
-    *(init, check, connections, domains, admins, people, roles, sessions, events, explain_file, metadata, keys),
+    *(init, check, doctor, connections, domains, admins, people, roles, sessions, events, explain_file, metadata, keys),
     *(mail, recovery_link, migrate, housekeeping, dev_idp, demo),
 )
 for _command in _COMMANDS:

@@ -15,6 +15,8 @@ from ..attribute_settings import AttributeMap, NamedAttribute
 from ..calling import Call
 from ..connection import Connection
 from ..errors import InvalidToken, LoginRefused, MessageRefused, SSOError, TestLinkUnknown
+from ..hooks import Identity
+from ..roles import NothingGranted
 from ..saml.assertion import Assertion
 from ..saml.explaining.explanation import Explanation, explain
 from ..saml.explaining.glimpse import glimpse_of
@@ -28,6 +30,7 @@ from .login import bring_home, count_sign_in, leave
 from .outcome import Failed, Outcome, SignedIn, Tested
 from .provisioning import read_identity
 from .reporting import report
+from .roles import decide_roles, refusal_of
 from .site import Site
 
 TEST_LINK = "connection test"
@@ -168,7 +171,24 @@ def _identity_rows(assertion: Assertion, connection: Connection) -> list[_Row]:
     ]
     if _names(connection.attributes).get("roles") in values_by_name(assertion.attributes):
         rows.append(_Row("Values for roles", _short(", ".join(identity.roles))))
-    return rows
+    return [*rows, *_rows_to_be_asked(identity, connection), *_role_rows(identity, connection)]
+
+
+def _rows_to_be_asked(identity: Identity, connection: Connection) -> list[_Row]:
+    """What somebody new would be asked on the first-login page."""
+    asked = ["country"] if connection.profile.asks_for_country(identity.country) else []
+    asked += ["department"] if connection.profile.asks_for_team(identity.team) else []
+    return [_Row("Would be asked for", ", ".join(asked), "once, on the first-login page")] if asked else []
+
+
+def _role_rows(identity: Identity, connection: Connection) -> list[_Row]:
+    """The roles that would follow. Raises RolesMissing, RolesUnmatched, RolesOverage as a sign-in would."""
+    if not connection.roles.authorization:
+        return [_Row("Roles", "stay as they are", "authorization is off")]
+    decided = decide_roles(connection, identity)
+    if isinstance(decided, NothingGranted):
+        raise refusal_of(decided, connection, identity)
+    return [_Row(f"Roles of {scope}", ", ".join(roles)) for scope, roles in decided.grants.items()]
 
 
 def _short(text: str) -> str:

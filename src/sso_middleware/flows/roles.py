@@ -46,10 +46,10 @@ async def check_roles(site: Site, request: Request, call: Call, connection: Conn
         given = await call(site.store.get_given_roles, connection.id, identity.key)
         if given.grants or given.perhaps:
             await _hand_over(site, request, call, identity, {}, given)
-    raise _refusal(decision, connection, identity)
+    raise refusal_of(decision, connection, identity)
 
 
-def _refusal(decision: NothingGranted, connection: Connection, identity: Identity) -> LoginRefused:
+def refusal_of(decision: NothingGranted, connection: Connection, identity: Identity) -> LoginRefused:
     show = SHOW.format(connection.id)
     if decision.reason == "roles_overage":
         return RolesOverage("a link came in place of the groups: have fewer sent, such as those of the app only")
@@ -71,7 +71,7 @@ async def give_roles(
         return replace(principal, roles=connection.roles.plain(identity.roles), grants=given.grants or {})
     decision = decide_roles(connection, identity)
     if isinstance(decision, NothingGranted):  # check_roles has said so before
-        raise _refusal(decision, connection, identity)
+        raise refusal_of(decision, connection, identity)
     if decision.withheld:
         await report(
             site,
