@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +90,28 @@ def short_id(site: Site, person: Person) -> str:
     return str(listed["sessions"][0]["id"])
 
 
-def revoked_at(site: Site) -> float:
+def revoked_at(site: Site, code: str = "sessions_revoked") -> float:
     """When it was told, just after the commit."""
     with site.store() as store:
-        event = next(event for event in store.get_events() if event.code == "sessions_revoked")
+        event = next(event for event in store.get_events() if event.code == code)
         return event.at.timestamp()
+
+
+def watched(person: Person, lines: Sequence[Line], act: Callable[[], str]) -> tuple[str, list[Watch]]:
+    """Each worker has the session in memory and is asked 200 times a second, while something is done."""
+    watches = [Watch(line, person.http.cookies) for line in lines]
+    stop = threading.Event()
+    with ThreadPoolExecutor(len(watches)) as pool:
+        running = [pool.submit(watch.run, stop) for watch in watches]
+        try:
+            assert all(watch.has_let_in.wait(PATIENCE) for watch in watches)
+            said = act()
+            assert all(watch.has_refused.wait(PATIENCE) for watch in watches)
+        finally:
+            stop.set()
+        for each in running:
+            each.result(PATIENCE)
+    return said, watches
 
 
 @pytest.mark.parametrize(
@@ -113,18 +130,7 @@ def test_every_worker_refuses_within_the_delay(
     with Person(site, name) as person, lines_to_every_worker(site) as lines:
         person.sign_in()
         named = {"--person": person.email, "--connection": "acme", "--session": short_id(site, person)}[way]
-        watches = [Watch(line, person.http.cookies) for line in lines]
-        stop = threading.Event()
-        with ThreadPoolExecutor(len(watches)) as pool:
-            running = [pool.submit(watch.run, stop) for watch in watches]
-            try:
-                assert all(watch.has_let_in.wait(PATIENCE) for watch in watches)
-                said = site.cli("sessions", "revoke", way, named, "--yes")
-                assert all(watch.has_refused.wait(PATIENCE) for watch in watches)
-            finally:
-                stop.set()
-            for each in running:
-                each.result(PATIENCE)
+        said, watches = watched(person, lines, lambda: site.cli("sessions", "revoke", way, named, "--yes"))
 
     worst = max(watch.let_in_at for watch in watches) - revoked_at(site)
     record_property("worst_seconds", round(worst, 3))
@@ -132,6 +138,25 @@ def test_every_worker_refuses_within_the_delay(
     assert "ended. Every worker refuses them within 1 second" in said
     assert {status for watch in watches for status in watch.statuses} == {200, 401}
     assert worst <= DELAY + MARGIN
+
+
+def test_every_worker_hears_what_an_admin_decides(site: Site, record_property: Callable[[str, object], None]) -> None:
+    """A connection that is disabled on the command line lets nobody in, and back again lets people sign in."""
+    with Person(site, "grace") as person, lines_to_every_worker(site) as lines:
+        person.sign_in()
+        try:
+            _, watches = watched(person, lines, lambda: site.cli("connections", "disable", "acme"))
+            disabled_at = revoked_at(site, "connection_state_changed")
+        finally:
+            site.cli("connections", "activate", "acme")
+    worst = max(watch.let_in_at for watch in watches) - disabled_at
+    record_property("worst_seconds", round(worst, 3))
+    print(f"\n{len(watches)} workers: the last one let in {worst:.3f} s after the connection was disabled")
+    assert worst <= DELAY + MARGIN
+
+    time.sleep(DELAY)
+    with Person(site, "hopper") as person:
+        person.sign_in()
 
 
 @pytest.mark.parametrize("site", [kind for kind in KINDS if kind.server == "uvicorn"], indirect=True, ids=str)
