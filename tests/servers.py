@@ -224,6 +224,8 @@ class SimpleSamlPhp:
 
     url: str
     home: Path
+    script: Path
+    environment: Mapping[str, str] = field(repr=False)
 
     @property
     def metadata_file(self) -> Path:
@@ -257,6 +259,14 @@ class SimpleSamlPhp:
         path.with_name(f"{name}.xml.json").write_text(json.dumps(overrides))
         path.write_text(metadata)
 
+    def stop(self) -> None:
+        """Nobody can reach it any more."""
+        _run(self.script, "stop", self.environment)
+
+    def start(self) -> None:
+        """Again, with its keys and its service providers; its people are those of its script."""
+        _run(self.script, "start", self.environment)
+
     def sign_out_url(self, return_to: str) -> str:
         query = httpx.QueryParams({"ReturnTo": return_to})
         return f"{self.url}/simplesaml/saml2/idp/SingleLogoutService.php?{query}"
@@ -279,14 +289,15 @@ def running_simplesamlphp(home: Path, **settings: str) -> Iterator[SimpleSamlPhp
     environment = clean_environment(IDP_HOME=str(home), IDP_HOST="localhost", IDP_PORT=str(port), **settings)
     with ExitStack() as stack:
         stack.callback(_run_script, script, "stop", environment)
-        _start(script, "start", environment)
-        yield SimpleSamlPhp(f"http://localhost:{port}", home)
+        _run(script, "start", environment)
+        yield SimpleSamlPhp(f"http://localhost:{port}", home, script, environment)
 
 
-def _start(script: Path, action: str, environment: Mapping[str, str]) -> None:
+def _run(script: Path, action: str, environment: Mapping[str, str]) -> None:
+    """Do this with it, or fail with what it said."""
     started = _run_script(script, action, environment)
     if started.returncode:
-        pytest.fail(f"{script.stem} did not start:\n{started.stdout[-4000:]}")
+        pytest.fail(f"{script.stem} did not {action}:\n{started.stdout[-4000:]}")
 
 
 def _run_script(script: Path, action: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -333,7 +344,7 @@ class Samlp:
 
     def restart(self, **settings: str) -> None:
         """With these variables of its script; its keys, its address and its service providers stay."""
-        _start(self.script, "restart", {**self.environment, **settings})
+        _run(self.script, "restart", {**self.environment, **settings})
 
 
 @contextmanager
@@ -349,5 +360,5 @@ def running_samlp(home: Path, **settings: str) -> Iterator[Samlp]:
     )
     with ExitStack() as stack:
         stack.callback(_run_script, script, "stop", environment)
-        _start(script, "start", environment)
+        _run(script, "start", environment)
         yield Samlp(f"http://localhost:{port}", home, script, environment)
