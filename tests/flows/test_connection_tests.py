@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,11 @@ from tests.response_shape import attributes_of
 from tests.world import Answer, Browser, World
 
 from sso_middleware.errors import ChangeRefused
+
+AUTHORIZATION = {
+    "authorization": True,
+    "role_mapping": {"Engineers": {"account": ["member"], "project:42": ["editor"]}},
+}
 
 
 def draft(world: World) -> str:
@@ -66,6 +72,40 @@ def test_a_test_that_fails_says_who_must_change_what(world: World, changes: dict
     assert code in report.text
     assert "Who must act" in report.text
     assert world.sso.connections.show("globex").test_passed_at is None
+
+
+def test_what_a_test_does_not_ask_has_not_passed(world: World) -> None:
+    """No hook is called, and nobody is looked for; so the report does not say what would come of that."""
+    _, report = take_test(world, draft(world))
+
+    states = dict(re.findall(r'<th scope="row">([^<]+)</th><td>(passed|not judged)', report.text))
+    assert [check for check, state in states.items() if state == "not judged"] == [
+        "Which person it is",
+        "The app&#39;s own decision",
+    ]
+    assert states["Who it is"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ({"attributes": attributes_of("hank@globex.example", roles=("Guests",))}, "roles_unmatched"),
+        ({"attributes": attributes_of("hank@globex.example")[:-1]}, "roles_missing"),
+    ],
+)
+def test_a_test_of_somebody_without_a_role_did_not_pass(world: World, sent: dict[str, Any], code: str) -> None:
+    """With `authorization` on they would be refused, so a domain is not enforced on the strength of it."""
+    link = draft(world)
+    world.sso.connections.update("globex", AUTHORIZATION)
+    world.wait(seconds=1)
+
+    _, report = take_test(world, link, **sent)
+
+    assert code in report.text
+    assert "did not pass" in report.text
+    assert "hank@globex.example" in report.text
+    assert world.sso.connections.show("globex").test_passed_at is None
+    assert world.hooks.assignments == []
 
 
 def test_a_test_is_for_the_browser_that_began_it(world: World) -> None:

@@ -36,6 +36,8 @@ from .site import Site
 TEST_LINK = "connection test"
 _LONGEST_VALUE = 300
 _MOST_ATTRIBUTES = 100
+_NOT_ASKED = ("person", "host")
+"""Checks that a test does not make: it would make somebody known, and call a hook."""
 
 
 async def begin_test(site: Site, request: Request, call: Call) -> Reply:
@@ -118,7 +120,9 @@ async def show_report(site: Site, request: Request, call: Call, connection: Conn
     code, why, findings = outcome.code, outcome.why, outcome.findings
     if outcome.assertion is not None:
         try:
-            identity_rows = list(_identity_rows(outcome.assertion, connection))
+            identity = read_identity(outcome.assertion, connection)
+            identity_rows = _identity_rows(outcome.assertion, connection, identity)
+            identity_rows += _role_rows(identity, connection)
         except SSOError as error:
             code, why = error.code, error.detail
             circumstances = Circumstances(site.now())
@@ -136,11 +140,16 @@ async def show_report(site: Site, request: Request, call: Call, connection: Conn
         state=connection.state,
         code=code,
         why=why,
-        findings=findings,
+        findings=[_as_asked(finding) for finding in findings],
         refused=next((f for f in findings if f["state"] == "refused"), None),
         attributes=_attribute_rows(outcome.assertion, connection) if outcome.assertion else [],
         identity=identity_rows,
     )
+
+
+def _as_asked(finding: dict[str, object]) -> dict[str, object]:
+    is_guess = finding["check"] in _NOT_ASKED and finding["state"] == "passed"
+    return {**finding, "state": "not judged"} if is_guess else finding
 
 
 def _attribute_rows(assertion: Assertion, connection: Connection) -> list[_Row]:
@@ -156,8 +165,7 @@ def _attribute_rows(assertion: Assertion, connection: Connection) -> list[_Row]:
     return rows
 
 
-def _identity_rows(assertion: Assertion, connection: Connection) -> list[_Row]:
-    identity = read_identity(assertion, connection)
+def _identity_rows(assertion: Assertion, connection: Connection, identity: Identity) -> list[_Row]:
     principal_id = _names(connection.attributes).get("principal_id")
     key = f"the attribute {principal_id}" if principal_id else f"the NameID ({assertion.name_id.format})"
     rows = [
@@ -171,7 +179,7 @@ def _identity_rows(assertion: Assertion, connection: Connection) -> list[_Row]:
     ]
     if _names(connection.attributes).get("roles") in values_by_name(assertion.attributes):
         rows.append(_Row("Values for roles", _short(", ".join(identity.roles))))
-    return [*rows, *_rows_to_be_asked(identity, connection), *_role_rows(identity, connection)]
+    return [*rows, *_rows_to_be_asked(identity, connection)]
 
 
 def _rows_to_be_asked(identity: Identity, connection: Connection) -> list[_Row]:
