@@ -13,7 +13,7 @@ from typing import Any
 
 from werkzeug.datastructures import Headers
 
-from .calling import Call, Clock, Pause, pause, system_clock
+from .calling import Call, Clock, Pause, call_blocking, pause, run, system_clock
 from .configuring import OPERATOR, Actor, Desk
 from .configuring_all import Configuring
 from .connections import Connections, our_side, read_connections, slo_url
@@ -92,6 +92,11 @@ PAGES: dict[str, dict[str, Flow]] = {
 }
 """Our pages below the prefix, by method; each connection also has `ID/acs`, `ID/slo`, `ID/metadata`, `acs_paths`."""
 
+_NO_CONNECTION = {
+    "everyone": "there is no connection: protected paths answer 503",
+    "domains": "there is no connection: nobody can sign in by SSO",
+}
+
 
 class SSO:
     """One app's single sign-on. Raises ConfigurationError with everything that is wrong, at start."""
@@ -115,6 +120,7 @@ class SSO:
         sealer = Sealer(secret_keys)
         own_keys = OwnKeys(store, sealer, common_name=settings.host, supplied=read_supplied_keys(settings))
         own_keys.check()
+        has_connection = len(connections) > 0 or _is_any_kept(store)
         store.close()  # a server that forks its workers now must not share a connection among them
         self.settings = settings
         self._further_acs = {
@@ -164,8 +170,8 @@ class SSO:
             *describe_exclusions(settings),
         ):
             log.warning("%s", words)
-        if len(connections) == 0:
-            log.warning("the settings name no connection: protected paths answer 503 until there is one")
+        if not has_connection:
+            log.warning("%s until there is one: `sso-middleware connections create`", _NO_CONNECTION[settings.mode])
 
     def acting_as(self, actor: Actor) -> Configuring:
         """The same `connections`, `domains` and `admins` as `sso` has, for an admin of one organization alone."""
@@ -307,6 +313,11 @@ class SSO:
 def _check_method(method: str, *allowed: str) -> None:
     if method not in allowed:
         raise MethodNotAllowed(*(("GET", "HEAD") if allowed == ("GET",) else allowed))
+
+
+def _is_any_kept(store: Store) -> bool:
+    """Whether there is a connection of run time, which the settings don't name."""
+    return bool(run(call_blocking(store.get_configuration)).connections)
 
 
 def _check_hooks(settings: Settings, connections: Connections, hooks: Hooks) -> None:

@@ -195,7 +195,9 @@ def running_host(folder: Path) -> Iterator[Host]:
         host = Host(f"http://127.0.0.1:{port}", folder / "app", Directory(idp), mailbox)
         host.folder.mkdir()
         host.commands.append("init")
-        host.run("init", "--base-url", host.url)
+        assert "Next: sso-middleware connections create ID --organization NAME " in host.run(
+            "init", "--base-url", host.url
+        )
         settings = host.folder / "sso.toml"
         text = settings.read_text().replace('mode = "everyone"', 'mode = "domains"')
         text = text.replace('protect = ["/"]', 'protect = ["/report"]')

@@ -96,6 +96,18 @@ def test_from_nothing_to_an_enforced_domain_in_under_ten_commands(app: World) ->
     assert codes[:2] == ["host_session_ended", "domain_mode_changed"]
 
 
+def test_that_there_is_no_connection_is_said_while_there_is_none(app: World, caplog: pytest.LogCaptureFixture) -> None:
+    """One that was made at run time is one, although the settings don't name it."""
+    CliRunner().invoke(main, ["domains", "list"])
+    assert "there is no connection" in caplog.text
+    caplog.clear()
+
+    CliRunner().invoke(main, ["connections", "create", "globex", "--organization", ORGANIZATION])
+    caplog.clear()
+    CliRunner().invoke(main, ["domains", "list"])
+    assert "there is no connection" not in caplog.text
+
+
 def test_what_is_not_ready_is_refused_in_words(app: World) -> None:
     """Exit 1, what is missing, and what to do; --force goes on."""
     Path("their.xml").write_text(app.idp.metadata)

@@ -75,4 +75,5 @@ def init(config: Path, base_url: str) -> None:
     except OSError as error:
         click.echo(f"{config} can't be written: {error.strerror}.", err=True)
         raise click.exceptions.Exit(1) from None
-    click.echo(f"Written to {config}, readable by you only. Next: add a connection, then run: sso-middleware check")
+    click.echo(f"Written to {config}, readable by you only.")
+    click.echo("Next: sso-middleware connections create ID --organization NAME   (or a [[connections]] table in it)")
