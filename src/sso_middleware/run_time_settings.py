@@ -61,6 +61,7 @@ def read_document(
     read = RunTimeSettings(**values)
     _check_fits(read, settings)
     if not is_kept:
+        _check_timeouts_fit(read, settings)
         _check_roles_fit(read, settings)
     return read
 
@@ -76,6 +77,10 @@ def _check_fits(read: RunTimeSettings, settings: Settings) -> None:
     url = read.source.url if isinstance(read.source, FromUrl) else ""
     if url.startswith("http://") and not settings.is_loopback:
         raise ConfigurationError("metadata_url: must begin with https://")
+
+
+def _check_timeouts_fit(read: RunTimeSettings, settings: Settings) -> None:
+    """Of what is kept, and fits no longer, the narrower limit holds."""
     general = {name: getattr(settings, name) for name in inspect.signature(timeouts_are_in_order).parameters}
     _raise(connection_timeouts_are_in_order(**general, connections=(read,)))
 

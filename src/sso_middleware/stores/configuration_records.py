@@ -95,7 +95,8 @@ class ConfigurationStore(Protocol):
         ...
 
     def delete_connection(self, id: str) -> bool:
-        """Atomic, with its domains and their challenges. Whether there was one."""
+        """Atomic, with its domains and their challenges, its people and their sessions, and every sign-in that is under
+        way: whoever has its id next finds nobody. Whether there was one."""
         ...
 
     def add_domain(self, domain: StoredDomain) -> str | None:
