@@ -75,7 +75,7 @@ def tested(site: Site, received: Received, outcome: Outcome) -> Tested:
     """What the ACS found, to be shown."""
     if isinstance(outcome, Failed):
         why = f"the identity provider answered {outcome.status}"
-        return Tested(None, (), "identity_provider_failure", f"{why}: {outcome.message}" if outcome.message else why)
+        return Tested(None, (), "identity_provider_failure", why, outcome.message)
     findings = _records(received.explanation(site, None))
     return Tested(outcome.assertion if isinstance(outcome, SignedIn) else None, findings)
 
@@ -132,7 +132,7 @@ async def show_report(site: Site, request: Request, call: Call, connection: Conn
         connection_id=connection.id,
         state=connection.state,
         code=code,
-        why=why,
+        why=f"{why}: {outcome.message}" if outcome.message else why,
         findings=findings,
         refused=next((f for f in findings if f["state"] == "refused"), None),
         attributes=_attribute_rows(outcome.assertion, connection) if outcome.assertion else [],

@@ -44,6 +44,8 @@ class Tested:
     """Of every check, as `saml.explaining.stored.as_record` says it."""
     code: str | None = None
     why: str | None = None
+    message: str = field(default="", repr=False)
+    """The identity provider's own words, for the page alone."""
 
 
 Outcome = SignedIn | Failed | Tested
@@ -56,6 +58,7 @@ def seal_outcome(site: Site, outcome: Outcome) -> bytes:
     elif isinstance(outcome, Tested):
         assertion = None if outcome.assertion is None else _to_text(outcome.assertion)
         record = {"tested": assertion, "findings": outcome.findings, "code": outcome.code, "why": outcome.why}
+        record["message"] = outcome.message
     else:
         record = {"assertion": _to_text(outcome.assertion), "return_to": outcome.return_to}
     return site.sealer.seal(json.dumps(record).encode(), _PURPOSE)
@@ -67,7 +70,7 @@ def open_outcome(site: Site, sealed: bytes) -> Outcome:
         return Failed(record["failed"], record.get("message", ""))
     if "tested" in record:
         assertion = None if record["tested"] is None else _from_text(record["tested"])
-        return Tested(assertion, tuple(record["findings"]), record["code"], record["why"])
+        return Tested(assertion, tuple(record["findings"]), record["code"], record["why"], record.get("message", ""))
     return SignedIn(_from_text(record["assertion"]), record["return_to"])
 
 
