@@ -30,6 +30,7 @@ from .people_records import (
     Rule,
 )
 from .session_records import SessionQuery
+from .sql_roles import Kept, merge_kept
 from .sql_sessions import SqlSessions, be_patient
 
 _LOCK = 0x70656F70  # "peop"
@@ -132,9 +133,11 @@ class SqlPeople(SqlSessions):
             other = None if keep_id == other_id else _get(connection, tables.people.c.id == other_id)
             if keep is None or other is None or keep.connection_id != other.connection_id:
                 return None
+            grants = _merged_grants(connection, keep, other)
             _delete(connection, other)
             merged = _merged(keep, other, now)
             _put(connection, keep, merged)
+            connection.execute(update(tables.people).where(tables.people.c.id == keep.id).values(grants=grants))
             self._end_those(connection, _sessions_of(other), now)
         return merged
 
@@ -273,6 +276,16 @@ def _merged(keep: Person, other: Person, now: datetime) -> Person:
         answers={**other.answers, **keep.answers},
         seen_at=newest.seen_at,
     )
+
+
+def _merged_grants(connection: Connection, keep: Person, other: Person) -> Kept | None:
+    """What the user was given whom they are from now on, and besides whatever the other one was."""
+    table = tables.people
+    wanted = select(table.c.id, table.c.grants).where(table.c.id.in_([keep.id, other.id]))
+    given = {row.id: row.grants for row in connection.execute(wanted)}
+    takes_over = keep.user_id is None and other.user_id is not None
+    first, second = (other, keep) if takes_over else (keep, other)
+    return merge_kept(given.get(first.id), given.get(second.id))
 
 
 def _sessions_of(person: Person) -> SessionQuery:
