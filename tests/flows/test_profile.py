@@ -14,6 +14,7 @@ from tests.response_shape import attributes_of
 from tests.world import Answer, Browser, World
 
 from sso_middleware import Reject
+from sso_middleware.stores.people_records import PeopleQuery
 
 TEAMS = [
     {"id": "t1", "name": "Sales"},
@@ -392,6 +393,36 @@ def test_who_may_come_in_is_looked_at_again(make_world: MakeWorld) -> None:
     assert answer(browser, page, country="DE", team="t2").status == 403
     assert moved.codes == ["email_outside_domains"]
     assert not browser.has_session
+
+
+@pytest.mark.parametrize(
+    "whose",
+    [{"person": ADA}, {"connection": "acme"}, {"organization": "Acme"}, {"everyone": True}, {"person": "their key"}],
+)
+def test_whoever_is_revoked_does_not_come_in_by_answering(make_world: MakeWorld, whose: dict[str, Any]) -> None:
+    """What waits is as good as a session, and ends with their sessions; the identity provider is asked anew."""
+    world = asking(make_world)
+    page = stop(world)
+    if whose == {"person": "their key"}:
+        (person,) = world.store.find_people(PeopleQuery(connection_ids=("acme",)))
+        whose = {"person": person.key, "connection": "acme"}
+
+    world.sso.sessions.revoke(**whose)
+
+    assert answer(world.first_browser, page, country="DE", team="t2").status == 403
+    assert not world.first_browser.has_session
+    assert world.hooks.identities == []
+
+
+def test_whoever_is_somebody_else_is_not_in_the_way_of_a_revocation(make_world: MakeWorld) -> None:
+    """The honest twin."""
+    world = asking(make_world)
+    page = stop(world)
+
+    world.sso.sessions.revoke(person="bob@acme.example")
+
+    assert answer(world.first_browser, page, country="DE", team="t2").status == 303
+    assert world.first_browser.has_session
 
 
 def test_what_the_host_refuses_is_not_asked_again(make_world: MakeWorld) -> None:
