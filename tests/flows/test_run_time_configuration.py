@@ -100,12 +100,12 @@ def test_a_domain_that_is_not_in_use_is_nobodys(world: World, how: str) -> None:
 
 
 def test_a_connection_that_can_not_be_read_is_in_nobodys_way(world: World) -> None:
-    """Kept by another version, or changed by hand: left out, and the others go on."""
+    """Kept by another version, or changed by hand: nobody signs in by it, and the others go on."""
     world.store.add_connection(stored(world, settings={"no_such_setting": 1}))
     world.wait(seconds=1)
 
-    assert world.browser().get("/sso/login?connection=globex").status == 404
-    assert world.sign_in().status == 303
+    assert world.browser().get("/sso/login?connection=globex").status == 503
+    assert world.sign_in(page="/sso/login?connection=acme").status == 303
 
 
 def test_nothing_is_answered_before_the_configuration_is_known(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +169,16 @@ def test_metadata_that_has_become_void_sets_nobody_free(make_world: MakeWorld) -
     assert world.hooks.ended == ["/report", "/report"]
     assert world.browser().get("/sso/login?connection=globex").status == 503
     assert world.sso.connections.show("globex").identity_provider is None
+
+
+def test_what_can_not_be_read_sets_nobody_free(make_world: MakeWorld) -> None:
+    """Its exclusive domains stay so, and so do those who are excluded: they are the way back in."""
+    excluded = ["it1@globex.example", "it2@globex.example"]
+    world = host_world(make_world, settings={"no_such_setting": 1, "excluded_users": excluded})
+    assert world.browser().get("/report").status == 303
+
+    world.hooks.user = lambda request: HostUser(excluded[0], "it")
+    assert world.browser().get("/report").status == 200
 
 
 def test_limits_of_the_app_that_became_narrower_set_nobody_free(make_world: MakeWorld) -> None:
