@@ -132,3 +132,14 @@ def test_a_deleted_connection_leaves_nobody_to_the_next_of_its_id(store: SqlStor
 
     assert store.find_people(PeopleQuery()) == [other]
     assert came(store, connection_id="globex", new_id="person-new").id != gone.id
+
+
+def test_of_two_who_change_a_domain_the_second_is_told(store: SqlStore) -> None:
+    """Whoever looked at it before would undo what the first one has decided."""
+    store.add_domain(DOMAIN)
+    exclusive = replace(DOMAIN, mode="exclusive", verified_at=NOW, verified_by="dns", challenge=None)
+
+    assert store.put_domain(exclusive, replaces=DOMAIN)
+    assert not store.put_domain(replace(DOMAIN, verified_at=NOW), replaces=DOMAIN)
+    assert store.get_configuration().domains == (exclusive,)
+    assert store.put_domain(replace(exclusive, mode="off"), replaces=exclusive)

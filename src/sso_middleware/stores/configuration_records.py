@@ -103,8 +103,9 @@ class ConfigurationStore(Protocol):
         """Atomic: None, or the connection that has this domain already; then nothing is changed."""
         ...
 
-    def put_domain(self, domain: StoredDomain) -> bool:
-        """Atomic: in place of the one of this name, of the same connection. False if that is not there."""
+    def put_domain(self, domain: StoredDomain, *, replaces: StoredDomain | None = None) -> bool:
+        """Atomic: in place of the one of this name, of the same connection. False if that is not there, or does not
+        say what `replaces` says any more."""
         ...
 
     def delete_domain(self, name: str, connection_id: str) -> bool:

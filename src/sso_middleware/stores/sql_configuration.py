@@ -88,9 +88,11 @@ class SqlConfiguration:
             owner = select(table.c.connection_id).where(table.c.name == domain.name)
             return str(transaction.execute(owner).scalar_one())
 
-    def put_domain(self, domain: StoredDomain) -> bool:
+    def put_domain(self, domain: StoredDomain, *, replaces: StoredDomain | None = None) -> bool:
         table = tables.domains
         put = update(table).where(table.c.name == domain.name, table.c.connection_id == domain.connection_id)
+        for name, value in ({} if replaces is None else asdict(replaces)).items():
+            put = put.where(table.c[name].is_not_distinct_from(value))
         with self._configuring() as transaction:
             return transaction.execute(put.values(asdict(domain)).returning(table.c.name)).first() is not None
 
