@@ -137,6 +137,23 @@ def test_another_identity_provider_of_the_same_name_is_to_be_tested(world: World
     assert world.sso.connections.show("globex").test_passed_at is None
 
 
+def test_a_test_is_of_what_the_connection_said_when_the_answer_came(world: World) -> None:
+    """Changed before the browser is back, it passed with something else."""
+    link, browser = draft(world), world.browser()
+    url = browser.get(link).location
+    connection = world.sso.site.connections.get("globex")
+    assert connection is not None
+    form = world.idp.log_in(url, "hank@globex.example", now=world.now)
+    answer = browser.post(connection.service_provider.acs_url, form, cross_site=True)
+
+    world.sso.connections.update("globex", {"metadata": IdentityProvider(key="second").metadata})
+    world.wait(seconds=1)
+    report = browser.get(answer.location)
+
+    assert "connection_changed" in report.text
+    assert world.sso.connections.show("globex").test_passed_at is None
+
+
 def test_what_the_identity_provider_says_is_shown_and_not_logged(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,7 +14,7 @@ from ..attribute_reading import values_by_name
 from ..attribute_settings import AttributeMap, NamedAttribute
 from ..calling import Call
 from ..connection import Connection
-from ..errors import InvalidToken, LoginRefused, MessageRefused, SSOError, TestLinkUnknown
+from ..errors import ConnectionChanged, InvalidToken, LoginRefused, MessageRefused, SSOError, TestLinkUnknown
 from ..saml.assertion import Assertion
 from ..saml.explaining.explanation import Explanation, explain
 from ..saml.explaining.glimpse import glimpse_of
@@ -77,7 +77,8 @@ def tested(site: Site, received: Received, outcome: Outcome) -> Tested:
         why = f"the identity provider answered {outcome.status}"
         return Tested(None, (), "identity_provider_failure", why, outcome.message)
     findings = _records(received.explanation(site, None))
-    return Tested(outcome.assertion if isinstance(outcome, SignedIn) else None, findings)
+    stamp = "" if received.connection is None else received.connection.test_stamp
+    return Tested(outcome.assertion if isinstance(outcome, SignedIn) else None, findings, stamp=stamp)
 
 
 async def tested_in_vain(
@@ -120,6 +121,8 @@ async def show_report(site: Site, request: Request, call: Call, connection: Conn
             code, why = error.code, error.detail
             circumstances = Circumstances(site.now())
             findings = _records(explain(glimpse_of(outcome.assertion), circumstances, error=error, is_live=True))
+    if code is None and outcome.stamp != connection.test_stamp:
+        code, why = ConnectionChanged.code, "what the connection says was changed during this test: test it again"
     if code is None:
         await call(site.store.record_test, connection.id, connection.organization, connection.test_stamp, site.now())
     detail = {"result": "passed"} if code is None else {"result": code, "why": why or ""}
