@@ -293,6 +293,19 @@ def test_web_019_nobody_promotes_themselves(globex: World) -> None:
         globex.sso.acting_as(admin_of("Globex", "eve@globex.example")).admins.add("Globex", "eve@globex.example")
 
 
+def test_an_address_is_not_replaced_twice_in_a_day(globex: World) -> None:
+    """Else the first one would not be told of a link that is asked for: whoever has the second is told instead."""
+    theirs = their(globex)
+    theirs.admins.add("Globex", "second@globex.example")
+    theirs.admins.replace("Globex", "second@globex.example", by="eve@elsewhere.example")
+
+    with pytest.raises(ChangeRefused, match="24 hours"):
+        theirs.admins.replace("Globex", "eve@elsewhere.example", by="eve2@elsewhere.example")
+
+    globex.wait(hours=24)
+    theirs.admins.replace("Globex", "eve@elsewhere.example", by="eve2@elsewhere.example")
+
+
 # What is given
 
 
