@@ -303,6 +303,32 @@ def test_whoever_takes_a_user_over_takes_what_that_user_was_given(store: SqlStor
     assert managed.grants == {"account": ("admin",)}
 
 
+@pytest.mark.parametrize("how", ["unlinked", "linked anew"])
+def test_what_one_user_was_given_is_not_anothers(store: SqlStore, how: str) -> None:
+    """Whoever is another user from now on is given everything anew: what is known was given to the one before."""
+    ada = linked(store, came(store), "42")
+    store.put_grants("acme", ada.key, {"account": ("admin",)}, {})
+
+    if how == "unlinked":
+        store.unlink_person(ada.id, NOW)
+    else:
+        linked(store, ada, "43")
+
+    assert store.get_given_roles("acme", ada.key) == GivenRoles({}, {"account": ("admin",)})
+
+
+def test_what_nobody_was_given_stays_so(store: SqlStore) -> None:
+    """Whose roles no identity provider has decided is not managed by being unlinked; nor does the same link matter."""
+    ada = linked(store, came(store), "42")
+    store.unlink_person(ada.id, NOW)
+    assert store.get_given_roles("acme", ada.key) == GivenRoles()
+
+    linked(store, ada, "42")
+    store.put_grants("acme", ada.key, {"account": ("admin",)}, {})
+    linked(store, ada, "42")
+    assert store.get_given_roles("acme", ada.key) == GivenRoles({"account": ("admin",)})
+
+
 def test_only_two_people_of_one_connection_are_merged(store: SqlStore) -> None:
     """TEN-010: never across, and nobody with themselves."""
     ada, other = came(store), came(store, connection_id="globex", new_id="other")

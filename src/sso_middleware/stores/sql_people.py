@@ -110,7 +110,8 @@ class SqlPeople(SqlSessions):
                 changes |= {"user_id": user_id, "linked_at": now}
             if person.attempt_id == attempt_id:
                 changes |= {"attempt_id": None, "attempt_ends_at": None}
-            connection.execute(update(table).where(table.c.id == person_id).values(changes))
+            granted = _grants_of_another(connection, person) if is_new_link and person.user_id is not None else {}
+            connection.execute(update(table).where(table.c.id == person_id).values(changes | granted))
             return replace(person, **changes)
 
     # What an admin settles
@@ -123,7 +124,8 @@ class SqlPeople(SqlSessions):
             if forget:
                 _delete(connection, person)
             else:
-                nobody = {"user_id": None, "linked_at": None, "attempt_id": None, "attempt_ends_at": None}
+                nobody: dict[str, Any] = dict.fromkeys(("user_id", "linked_at", "attempt_id", "attempt_ends_at"))
+                nobody |= _grants_of_another(connection, person)
                 connection.execute(update(table).where(table.c.id == person_id).values(nobody))
             self._end_those(connection, _sessions_of(person), now)
         return person
@@ -286,6 +288,12 @@ def _merged_grants(connection: Connection, keep: Person, other: Person) -> Kept 
     takes_over = keep.user_id is None and other.user_id is not None
     first, second = (other, keep) if takes_over else (keep, other)
     return merge_kept(given.get(first.id), given.get(second.id))
+
+
+def _grants_of_another(connection: Connection, person: Person) -> dict[str, Any]:
+    """The column `grants` of whoever is another user from now on: what they were given, the one before has."""
+    given = connection.execute(select(tables.people.c.grants).where(tables.people.c.id == person.id)).scalar()
+    return {} if given is None else {"grants": merge_kept({}, given)}
 
 
 def _sessions_of(person: Person) -> SessionQuery:
