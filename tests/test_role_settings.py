@@ -98,6 +98,12 @@ def test_authorization_needs_a_mapping() -> None:
             " in may_grant of the connection",
         ),
         (
+            {"A": {"account": ["Owner"]}},
+            {},
+            "connections[acme].role_mapping['A']: grants 'Owner', one of protected_roles; take it out, or list it"
+            " in may_grant of the connection",
+        ),
+        (
             {"A": {"projects:42": ["editor"]}},
             {},
             "connections[acme].role_mapping['A']: 'projects:42' is of a kind that scope_kinds does not name; did you"

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from .configuring import Desk, do, read_address
 from .errors import ChangeRefused
+from .flows.admins import named_admins
 from .stores.configuration_records import Admin, Configuration
 
 
@@ -54,6 +55,13 @@ class AccountAdmins:
         """The same admin under a new address. For a day no recovery link goes there, and the old one is told of any."""
         old, new = read_address(email), read_address(by)
         self._find(organization, old)
+        now = self._desk.site.now()
+        known = named_admins(self._desk.site.settings, self._desk.configuration(), now)
+        if any(a.email == old and a.organization == organization and a.new_instead_of for a in known):
+            # Whoever had the one before would not be told of a link any more.
+            raise ChangeRefused(
+                "this address took the place of another within the last 24 hours: wait until they are over"
+            )
         do(self._desk.site.store.put_admin, Admin(organization, new, self._desk.site.now(), former_email=old))
         self._after_change("admin_replaced", organization, {"admin": new, "former": old})
 

@@ -207,6 +207,11 @@ class Connections:
             return next((c for c in self if c.domains is None), None)
         return self._by_id.get(domain.connection_id) if domain.is_verified else None
 
+    def is_of_another(self, name: str, connection: Connection) -> bool:
+        """Whether this domain is verified as another connection's: then this one says nothing of its people."""
+        domain = self._domains.get(name)
+        return domain is not None and domain.is_verified and domain.connection_id != connection.id
+
     def has_exclusive(self, now: datetime) -> bool:
         """Whether people of any domain must sign in by SSO, by now."""
         names = list(self._domains) if self._domains else [""]  # "": of a connection for any domain

@@ -134,7 +134,7 @@ class ConnectionAdmin:
         return self.show(id)
 
     def delete(self, id: str) -> None:
-        """With its domains. Its sessions can't be used any more."""
+        """With its domains, its people and their sessions: another one of the same id would know nobody of them."""
         self._desk.check_operator("to delete a connection")
         stored = self._stored(id, self._desk.configuration())
         do(self._desk.site.store.delete_connection, id)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from .connection import Connection, Connections, Domain
 from .errors import CertificateUnusable, ConfigurationError, MetadataUnusable
@@ -178,11 +179,24 @@ def _policy_of(declared: ConnectionSettings, roles: object) -> str:
 
 def _test_stamp(declared: ConnectionSettings, identity_provider: IdentityProvider | None) -> str:
     """Whose word is believed, and how it is read: whoever passed a test with these can sign in with these."""
-    known = None if identity_provider is None else identity_provider.entity_id
+    known = (
+        None if identity_provider is None else [identity_provider.entity_id, *_named_as(declared, identity_provider)]
+    )
     # Whether roles are asked for; which group has which is changed every day.
     read = _policy_of(declared, declared.authorization)
     told = json.dumps([known, read, declared.signed, declared.encryption, declared.name_id_format])
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _named_as(declared: ConnectionSettings, identity_provider: IdentityProvider) -> list[str]:
+    """Anybody can have an entity id. What is fetched from the same URL goes on by itself, whatever keys it has next."""
+    source = declared.source
+    if isinstance(source, FromUrl):
+        return [source.url]
+    keys = (
+        key.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for key in identity_provider.keys
+    )
+    return [identity_provider.sso.location, *sorted(hashlib.sha256(key).hexdigest() for key in keys)]
 
 
 def _trust_in(identity_provider: IdentityProvider, declared: ConnectionSettings) -> Trust:

@@ -46,7 +46,7 @@ class Directory:
         self._by_url = fetched_connections(settings)
         self._stamps: dict[str, MetadataStamp] = {}
         self._version: int | None = None
-        self._built: dict[str, tuple[object, Connection | None]] = {}
+        self._built: dict[str, tuple[object, Connection]] = {}
         self.looked_at: datetime | None = None
         """When this process last asked the store for metadata."""
         self.current = declared
@@ -77,7 +77,7 @@ class Directory:
         by_url = fetched_connections(self._settings)
         for stored, document in read_documents(self._settings, configuration):
             connection = self._build(stored, document, now)
-            if connection is not None and stored.id not in declared_ids:
+            if stored.id not in declared_ids:
                 connections.append(connection)
             if isinstance(document.source, FromUrl):
                 by_url[stored.id] = document
@@ -86,7 +86,7 @@ class Directory:
         self.current.put_all(connections, _domains(self._settings, configuration), _admins(configuration))
         self._version = configuration.version
 
-    def _build(self, stored: StoredConnection, document: RunTimeSettings, now: datetime) -> Connection | None:
+    def _build(self, stored: StoredConnection, document: RunTimeSettings, now: datetime) -> Connection:
         """The same object for as long as nothing of it changes: sessions that are remembered stay so."""
         made_of = (stored, document)
         before = self._built.get(stored.id)
@@ -94,7 +94,7 @@ class Directory:
             return self.current.get(stored.id) or before[1]
         connection = build_stored(stored, document, self._settings, now)
         known = self.current.get(stored.id)
-        if connection is not None and isinstance(document.source, FromUrl) and known is not None:
+        if isinstance(document.source, FromUrl) and known is not None:
             # Its metadata is looked at in a moment; until then whom it trusted is whom it trusts.
             connection = _with_metadata_of(known, connection, document, self._settings)
         self._built[stored.id] = (made_of, connection)
@@ -112,8 +112,17 @@ class Directory:
                 copy = await call(self._store.get_metadata_copy, id)
                 # Through `call`: to read a large document takes a while.
                 fetched = await call(read_connection, declared, self._settings, copy, now)
-                self.current.put(_as_before(fetched, self.current.get(id)))
+                self._put(id, declared, fetched)
         self.looked_at = now
+
+    def _put(self, id: str, declared: ConnectionSettings, fetched: Connection) -> None:
+        """Unless admins have decided something since it was read: that must not be undone by what was before it."""
+        if self._by_url.get(id) is not declared:
+            return
+        self.current.put(_as_before(fetched, self.current.get(id)))
+        if self._by_url.get(id) is not declared:  # another thread has taken something over at this very moment
+            self._built.pop(id, None)
+            self._version = None
 
     async def latest(self, connection: Connection, call: Call) -> Connection:
         await self.look(call)
@@ -143,15 +152,14 @@ class Directory:
 # What admins decide
 
 
-def build_stored(
-    stored: StoredConnection, document: RunTimeSettings, settings: Settings, now: datetime
-) -> Connection | None:
-    """A connection of run time; None, and a line in the log, if it can't be used as it is kept."""
+def build_stored(stored: StoredConnection, document: RunTimeSettings, settings: Settings, now: datetime) -> Connection:
+    """A connection of run time. Where whom it trusts can't be told (its metadata is void by now, say), it trusts
+    nobody, and a line in the log says so: to leave it out would set the people of its exclusive domains free."""
     try:
         return _with_test(read_one(document, settings, now), stored)
     except (ConfigurationError, MetadataUnusable, CertificateUnusable) as error:
-        log.error("connection %r, as it is kept, is left out: %s", stored.id, error.detail)
-        return None
+        log.error("connection %r, as it is kept, lets nobody sign in: %s", stored.id, error.detail)
+        return build_connection(document, settings, None)
 
 
 def _with_state(connection: Connection, declared: Connection, stored: StoredConnection | None) -> Connection:
@@ -193,9 +201,11 @@ def _as_before(fetched: Connection, known: Connection | None) -> Connection:
 
 def _domains(settings: Settings, configuration: Configuration) -> list[Domain]:
     """Of a domain that the settings name, too, they say whose it is."""
+    declared_ids = {connection.id for connection in settings.connections}
     kept = [
         Domain(stored.name, stored.connection_id, stored.mode, stored.verified_at is not None)
         for stored in configuration.domains
+        if stored.connection_id not in declared_ids  # of one of run time that once had the same id
     ]
     return [*kept, *declared_domains(settings)]
 
@@ -224,9 +234,7 @@ def read_current(settings: Settings, declared: Connections, store: Store, now: d
     states = {stored.id: stored for stored in configuration.connections}
     found = {connection.id: _with_state(connection, connection, states.get(connection.id)) for connection in declared}
     for stored, document in read_documents(settings, configuration):
-        connection = build_stored(stored, document, settings, now)
-        if connection is not None:
-            found.setdefault(stored.id, connection)
+        found.setdefault(stored.id, build_stored(stored, document, settings, now))
     current = Connections(())
     current.put_all(found.values(), _domains(settings, configuration), _admins(configuration))
     for id, fetched in fetched_connections(settings, store).items():

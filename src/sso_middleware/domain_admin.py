@@ -101,7 +101,7 @@ class DomainAdmin:
         stored = self._stored(name)
         changed = with_challenge(stored, self._desk.site.now())
         if changed != stored:
-            self._put(changed)
+            self._put(stored, changed)
         return self.show(stored.name)
 
     def verify(self, name: str, *, on_my_word: bool = False, resolve: Resolve | None = None) -> DomainSummary:
@@ -115,7 +115,7 @@ class DomainAdmin:
             )
         else:
             changed = verified_by_dns(stored, resolve or make_resolve(), now)
-        self._put(changed)
+        self._put(stored, changed)
         self._after_change("domain_verified", changed, {"verified_by": changed.verified_by})
         return self.show(stored.name)
 
@@ -129,7 +129,7 @@ class DomainAdmin:
         if mode == "exclusive":
             check_no_lock_out(self._desk, connection, connections, stored.name, force=force)
         changed = replace(stored, mode=mode)
-        self._put(changed)
+        self._put(stored, changed)
         self._after_change("domain_mode_changed", changed, {"before": stored.mode, "after": mode})
         return self.show(stored.name)
 
@@ -165,8 +165,8 @@ class DomainAdmin:
             raise ChangeRefused(f"nobody has the domain {name}")
         return stored
 
-    def _put(self, changed: StoredDomain) -> None:
-        if not do(self._desk.site.store.put_domain, changed):
+    def _put(self, stored: StoredDomain, changed: StoredDomain) -> None:
+        if not do(self._desk.site.store.put_domain, changed, replaces=stored):
             raise ChangeRefused("somebody else changed it at this moment: look at it again")
 
     def _after_change(self, code: str, domain: StoredDomain, told: dict[str, str | None]) -> None:

@@ -5,12 +5,12 @@ What somebody has by them is `roles`' to say.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, PlainValidator
 
-from .roles import MappingRole, RolePolicy, read_grants, read_scope
+from .roles import MappingRole, RolePolicy, is_like_one_of, read_grants, read_scope
 from .setting_problems import SeveralProblems, did_you_mean
 from .setting_tables import FrozenTable
 
@@ -149,11 +149,15 @@ def role_mappings_fit(
                 for role in granted:
                     if roles and role not in roles:
                         yield f"{where}[{name!r}]: {role!r} is not one of roles{did_you_mean(role, roles)}"
-                    elif role in protected_roles and role not in connection.may_grant:
+                    elif is_like_one_of(role, still_protected(protected_roles, connection.may_grant)):
                         yield (
                             f"{where}[{name!r}]: grants {role!r}, one of protected_roles; take it out, or list it in"
                             " may_grant of the connection"
                         )
+
+
+def still_protected(protected_roles: Iterable[str], may_grant: Collection[str]) -> frozenset[str]:
+    return frozenset(role for role in protected_roles if not is_like_one_of(role, may_grant))
 
 
 def role_policy(declared: ConnectionSettings, settings: Settings) -> RolePolicy:
@@ -161,7 +165,7 @@ def role_policy(declared: ConnectionSettings, settings: Settings) -> RolePolicy:
     return RolePolicy(
         authorization=declared.authorization,
         mapping=tuple(MappingRole(name, read_grants(grants)) for name, grants in sorted(declared.role_mapping.items())),
-        protected=frozenset(settings.protected_roles) - frozenset(declared.may_grant),
+        protected=still_protected(settings.protected_roles, declared.may_grant),
         kinds=frozenset(settings.scope_kinds),
         known=frozenset(settings.roles),
     )

@@ -7,6 +7,7 @@ groups. What a mapping may say is `role_settings`', and what becomes of the answ
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -44,6 +45,15 @@ def read_scope(text: str) -> Scope:
             " characters"
         )
     return Scope(kind, id)
+
+
+def is_like_one_of(role: str, roles: Collection[str]) -> bool:
+    """Whether an app might take it for one of these: it may not mind the case, or how wide a letter is."""
+    return _as_read(role) in map(_as_read, roles)
+
+
+def _as_read(role: str) -> str:
+    return unicodedata.normalize("NFKC", role).casefold().strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +120,10 @@ class RolePolicy:
 
     def plain(self, values: Iterable[str]) -> tuple[str, ...]:
         """The values themselves, for a connection without authorization; none that reads as if it had been granted."""
-        return tuple(value for value in values if value not in self.protected and not self._reads_as_scoped(value))
+        return tuple(value for value in values if not self._is_protected(value) and not self._reads_as_scoped(value))
+
+    def _is_protected(self, role: str) -> bool:
+        return is_like_one_of(role, self.protected)
 
     def _reads_as_scoped(self, value: str) -> bool:
         kind, colon, _ = value.partition(":")
@@ -119,7 +132,7 @@ class RolePolicy:
     def _may_give(self, scope: str, role: str) -> bool:
         # A mapping that says otherwise is refused when it is made; but what is kept may be older than the settings.
         is_there = scope == ACCOUNT or scope.partition(":")[0] in self.kinds
-        return is_there and role not in self.protected and (not self.known or role in self.known)
+        return is_there and not self._is_protected(role) and (not self.known or role in self.known)
 
     @property
     def stamp(self) -> list[object]:

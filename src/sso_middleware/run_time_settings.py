@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from .connection_rules import RUN_TIME_CONNECTION_RULES
@@ -28,6 +29,9 @@ KEPT_APART = (
     *("metadata_file", "departments_file"),
 )
 """Which settings of a connection are not part of its document: they have records, or a place, of their own."""
+
+
+_WHO_IS_BOUND = ("excluded_users", "exclusion_by_link", "enforce_from", "test_users")
 
 
 class RunTimeSettings(ConnectionSettings):
@@ -61,6 +65,7 @@ def read_document(
     read = RunTimeSettings(**values)
     _check_fits(read, settings)
     if not is_kept:
+        _check_timeouts_fit(read, settings)
         _check_roles_fit(read, settings)
     return read
 
@@ -76,6 +81,10 @@ def _check_fits(read: RunTimeSettings, settings: Settings) -> None:
     url = read.source.url if isinstance(read.source, FromUrl) else ""
     if url.startswith("http://") and not settings.is_loopback:
         raise ConfigurationError("metadata_url: must begin with https://")
+
+
+def _check_timeouts_fit(read: RunTimeSettings, settings: Settings) -> None:
+    """Of what is kept, and fits no longer, the narrower limit holds."""
     general = {name: getattr(settings, name) for name in inspect.signature(timeouts_are_in_order).parameters}
     _raise(connection_timeouts_are_in_order(**general, connections=(read,)))
 
@@ -109,4 +118,23 @@ def read_documents(
         try:
             yield connection, read_document(connection, settings, owned.get(connection.id), is_kept=True)
         except ConfigurationError as error:
-            log.error("connection %r, as it is kept, is left out: %s", connection.id, "; ".join(error.problems))
+            problems = "; ".join(error.problems)
+            closed = _read_closed(connection, settings, owned.get(connection.id))
+            if closed is not None:
+                log.error("connection %r, as it is kept, lets nobody sign in: %s", connection.id, problems)
+                yield connection, closed
+            else:
+                log.error("connection %r, as it is kept, is left out: %s", connection.id, problems)
+
+
+def _read_closed(
+    connection: StoredConnection, settings: Settings, domains: Mapping[str, StoredDomain] | None
+) -> RunTimeSettings | None:
+    """Of one that can't be read, who is bound by it: to leave that out would set the people of its domains free."""
+    document = {name: value for name, value in (connection.settings or {}).items() if name in _WHO_IS_BOUND}
+    for kept in (document, {}):
+        try:
+            return read_document(replace(connection, settings=kept), settings, domains, is_kept=True)
+        except ConfigurationError:
+            continue
+    return None

@@ -119,6 +119,20 @@ def test_ten_008_a_claim_is_proved_by_a_record_of_its_own(globex: World) -> None
     assert seen == ["_sso-middleware.globex.co.example"]
 
 
+def test_a_domain_that_changed_while_dns_was_asked_stays_as_it_is(globex: World) -> None:
+    """DNS takes seconds: what an admin decides meanwhile is not undone by what was there before."""
+
+    def resolve(name: str) -> list[str]:
+        globex.sso.domains.set_mode("globex.co.example", "off")
+        return [asked.record_value or ""]
+
+    asked = globex.sso.domains.add("globex.co.example", connection="globex")
+    with pytest.raises(ChangeRefused, match="somebody else"):
+        globex.sso.domains.verify("globex.co.example", resolve=resolve)
+
+    assert (globex.sso.domains.show("globex.co.example").mode, asked.mode) == ("off", "offer")
+
+
 def test_an_admin_can_not_verify_on_their_own_word(globex: World) -> None:
     """Nor add a domain as verified: DNS is asked."""
     with pytest.raises(NotAllowed):
@@ -277,6 +291,19 @@ def test_web_019_nobody_promotes_themselves(globex: World) -> None:
     """Whoever is no admin can't make themselves one."""
     with pytest.raises(NotAllowed):
         globex.sso.acting_as(admin_of("Globex", "eve@globex.example")).admins.add("Globex", "eve@globex.example")
+
+
+def test_an_address_is_not_replaced_twice_in_a_day(globex: World) -> None:
+    """Else the first one would not be told of a link that is asked for: whoever has the second is told instead."""
+    theirs = their(globex)
+    theirs.admins.add("Globex", "second@globex.example")
+    theirs.admins.replace("Globex", "second@globex.example", by="eve@elsewhere.example")
+
+    with pytest.raises(ChangeRefused, match="24 hours"):
+        theirs.admins.replace("Globex", "eve@elsewhere.example", by="eve2@elsewhere.example")
+
+    globex.wait(hours=24)
+    theirs.admins.replace("Globex", "eve@elsewhere.example", by="eve2@elsewhere.example")
 
 
 # What is given

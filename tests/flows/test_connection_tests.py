@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import MakeWorld
+from tests.identity_provider import IdentityProvider
 from tests.response_shape import attributes_of
 from tests.world import Answer, Browser, World
 
@@ -161,6 +162,54 @@ def test_a_changed_connection_is_to_be_tested_again(world: World) -> None:
 
     world.sso.connections.update("globex", {"attributes": None})
     assert world.sso.connections.show("globex").test_passed_at is not None
+
+
+@pytest.mark.parametrize("what", ["keys", "address"])
+def test_another_identity_provider_of_the_same_name_is_to_be_tested(world: World, what: str) -> None:
+    """Anybody can give theirs this entity id: who passed a test with one can't sign in with the other."""
+    take_test(world, draft(world))
+    other = (
+        IdentityProvider(key="second") if what == "keys" else IdentityProvider(sso_url="https://idp.two.example/sso")
+    )
+    assert other.entity_id == world.idp.entity_id
+
+    world.sso.connections.update("globex", {"metadata": other.metadata})
+
+    assert world.sso.connections.show("globex").test_passed_at is None
+
+
+def test_a_test_is_of_what_the_connection_said_when_the_answer_came(world: World) -> None:
+    """Changed before the browser is back, it passed with something else."""
+    link, browser = draft(world), world.browser()
+    url = browser.get(link).location
+    connection = world.sso.site.connections.get("globex")
+    assert connection is not None
+    form = world.idp.log_in(url, "hank@globex.example", now=world.now)
+    answer = browser.post(connection.service_provider.acs_url, form, cross_site=True)
+
+    world.sso.connections.update("globex", {"metadata": IdentityProvider(key="second").metadata})
+    world.wait(seconds=1)
+    report = browser.get(answer.location)
+
+    assert "connection_changed" in report.text
+    assert world.sso.connections.show("globex").test_passed_at is None
+
+
+def test_what_the_identity_provider_says_is_shown_and_not_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own words may name the person."""
+    link, browser = draft(world), world.browser()
+    url = browser.get(link).location
+    connection = world.sso.site.connections.get("globex")
+    assert connection is not None
+    form = world.idp.refuse(url, now=world.now, status="AuthnFailed", status_message="no access for Hank")
+    with caplog.at_level("DEBUG"):
+        report = browser.get(browser.post(connection.service_provider.acs_url, form, cross_site=True).location)
+
+    assert "no access for Hank" in report.text
+    assert "identity_provider_failure" in caplog.text
+    assert "Hank" not in caplog.text
 
 
 def test_without_an_identity_provider_there_is_nothing_to_test(world: World) -> None:

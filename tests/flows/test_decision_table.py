@@ -83,7 +83,7 @@ class Scene:
         self.sessions = {"same": self.sign_in(OWN), "another": self.sign_in(ANOTHER)}
 
     def document(self, state: str, *, excluded: str) -> StoredConnection:
-        settings: dict[str, object] = {"metadata": self.world.idp.metadata, "test_users": ["test@acme.example"]}
+        settings: dict[str, object] = {"metadata": self.world.idp.metadata, "test_users": [OWN, ANOTHER]}
         # Somebody always is: in `everyone` the host is asked who is signed in there only for the excluded's sake.
         settings["excluded_users"] = ["it1@acme.example", *([OWN] if excluded == "yes" else [])]
         if state == "scheduled":

@@ -11,9 +11,11 @@ import pytest
 from tests.conftest import MakeWorld
 from tests.identity_provider import IdentityProvider
 from tests.response_shape import attributes_of
+from tests.signing_out import by_redirect, connection, request_for
 from tests.world import Answer, Browser, World
 
 from sso_middleware import Reject
+from sso_middleware.stores.people_records import PeopleQuery
 
 TEAMS = [
     {"id": "t1", "name": "Sales"},
@@ -21,7 +23,7 @@ TEAMS = [
     {"id": "t3", "name": "Sales <Americas>", "parent": "t1"},
     {"id": "t4", "name": "Legal"},
 ]
-ASKS = {
+ASKS: dict[str, Any] = {
     "ask_country": True,
     "ask_department": True,
     "teams": TEAMS,
@@ -392,6 +394,51 @@ def test_who_may_come_in_is_looked_at_again(make_world: MakeWorld) -> None:
     assert answer(browser, page, country="DE", team="t2").status == 403
     assert moved.codes == ["email_outside_domains"]
     assert not browser.has_session
+
+
+@pytest.mark.parametrize(
+    "whose",
+    [{"person": ADA}, {"connection": "acme"}, {"organization": "Acme"}, {"everyone": True}, {"person": "their key"}],
+)
+def test_whoever_is_revoked_does_not_come_in_by_answering(make_world: MakeWorld, whose: dict[str, Any]) -> None:
+    """What waits is as good as a session, and ends with their sessions; the identity provider is asked anew."""
+    world = asking(make_world)
+    page = stop(world)
+    if whose == {"person": "their key"}:
+        (person,) = world.store.find_people(PeopleQuery(connection_ids=("acme",)))
+        whose = {"person": person.key, "connection": "acme"}
+
+    world.sso.sessions.revoke(**whose)
+
+    assert answer(world.first_browser, page, country="DE", team="t2").status == 403
+    assert not world.first_browser.has_session
+    assert world.hooks.identities == []
+
+
+@pytest.mark.parametrize("whose", ["theirs", "another's"])
+def test_who_is_signed_out_at_the_identity_provider_does_not_come_in_by_answering(
+    make_world: MakeWorld, whose: str
+) -> None:
+    """Whoever sits down at this browser next could answer; somebody else's sign-out is of no matter."""
+    world = make_world(connections=[connection(**ASKS)])
+    page = stop(world)
+
+    by_redirect(world, request_for(world, ADA if whose == "theirs" else "bob@acme.example"), world.browser())
+
+    answered = answer(world.first_browser, page, country="DE", team="t2")
+    assert answered.status == (403 if whose == "theirs" else 303)
+    assert world.first_browser.has_session is (whose != "theirs")
+
+
+def test_whoever_is_somebody_else_is_not_in_the_way_of_a_revocation(make_world: MakeWorld) -> None:
+    """The honest twin."""
+    world = asking(make_world)
+    page = stop(world)
+
+    world.sso.sessions.revoke(person="bob@acme.example")
+
+    assert answer(world.first_browser, page, country="DE", team="t2").status == 303
+    assert world.first_browser.has_session
 
 
 def test_what_the_host_refuses_is_not_asked_again(make_world: MakeWorld) -> None:

@@ -564,3 +564,38 @@ def test_nobody_is_managed_by_what_is_off(world: World) -> None:
     assert not managed(state="draft")
     assert not managed(state="testing")
     assert managed(state="testing", test_users=frozenset({EMAIL}))
+
+
+@pytest.mark.parametrize("address", ["ada@private.example", " ada@acme.example", "ada", ""])
+def test_a_managed_person_is_bound_whatever_address_the_host_has(make_authorized: MakeAuthorized, address: str) -> None:
+    """By the user that they are: else they would change their address at the host, and keep its login."""
+    world = make_authorized(app={"announce_roles": False, "mode": "domains"}, domain_modes={"acme.example": "offer"})
+    come_by_button(world, "Engineers")
+    world.hooks.user = lambda request: HostUser(address, "u1")
+    assert world.browser().get("/report").status == 303
+    assert world.hooks.ended == ["/report"]
+
+    world.hooks.user = lambda request: HostUser(address, "u2")
+    assert world.browser().get("/report").status == 200
+
+
+def test_whoever_may_not_come_by_sso_any_more_is_bound_by_nothing(make_authorized: MakeAuthorized) -> None:
+    """A domain that was switched off lets its people go, whatever was given to them before."""
+    world = make_authorized(app={"announce_roles": False, "mode": "domains"}, domain_modes={"acme.example": "offer"})
+    come_by_button(world, "Engineers")
+    key, store = world.hooks.identities[-1].key, world.store
+    off = make_authorized(app={"mode": "domains"}, domain_modes={"acme.example": "off"})
+    add_person(off.store, "acme", key, EMAIL, "u1")
+    off.store.put_grants("acme", key, ENGINEER, {})
+    assert store.get_given_roles("acme", key).grants == ENGINEER
+
+    off.hooks.user = lambda request: HostUser("ada@private.example", "u1")
+    assert off.browser().get("/report").status == 200
+
+
+def come_by_button(world: World, *values: str) -> None:
+    """Sign in where the host lets everybody pass who is nobody's."""
+    browser = world.browser()
+    url = browser.get("/sso/login?connection=acme").location
+    answer = world.post_response(world.idp.log_in(url, EMAIL, now=world.now, **with_roles(*values)), browser)
+    assert answer.status == 303

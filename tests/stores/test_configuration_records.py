@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from tests.stores.people import came
 from tests.stores.test_contract import outcomes_of
 
 from sso_middleware.stores.configuration_records import Admin, StoredConnection, StoredDomain
+from sso_middleware.stores.people_records import PeopleQuery
 from sso_middleware.stores.sql import SqlStore
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -118,3 +120,26 @@ def test_an_admin_takes_the_place_of_their_former_address(store: SqlStore) -> No
         ("Acme", "old@globex.example"),
         ("Globex", "new@globex.example"),
     ]
+
+
+def test_a_deleted_connection_leaves_nobody_to_the_next_of_its_id(store: SqlStore) -> None:
+    """People, their keys and addresses go with it, and those of others stay."""
+    gone = came(store, connection_id="globex", new_id="person-gone")
+    other = came(store, connection_id="acme")
+    store.add_connection(GLOBEX)
+
+    assert store.delete_connection("globex")
+
+    assert store.find_people(PeopleQuery()) == [other]
+    assert came(store, connection_id="globex", new_id="person-new").id != gone.id
+
+
+def test_of_two_who_change_a_domain_the_second_is_told(store: SqlStore) -> None:
+    """Whoever looked at it before would undo what the first one has decided."""
+    store.add_domain(DOMAIN)
+    exclusive = replace(DOMAIN, mode="exclusive", verified_at=NOW, verified_by="dns", challenge=None)
+
+    assert store.put_domain(exclusive, replaces=DOMAIN)
+    assert not store.put_domain(replace(DOMAIN, verified_at=NOW), replaces=DOMAIN)
+    assert store.get_configuration().domains == (exclusive,)
+    assert store.put_domain(replace(exclusive, mode="off"), replaces=exclusive)

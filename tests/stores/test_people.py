@@ -22,6 +22,7 @@ from sso_middleware.stores.people_records import (
     ProvisioningClaim,
     Stopped,
 )
+from sso_middleware.stores.role_records import GivenRoles
 from sso_middleware.stores.session_records import SessionQuery
 from sso_middleware.stores.sql import SqlStore
 
@@ -276,6 +277,56 @@ def test_a_merged_person_takes_a_user_over_where_they_had_none(store: SqlStore) 
     merged = store.merge_people(keep.id, other.id, NOW)
     assert merged is not None
     assert (merged.user_id, merged.linked_at, merged.told) == ("42", NOW, TOLD)
+
+
+def test_what_a_merged_person_was_given_is_not_lost(store: SqlStore) -> None:
+    """Neither theirs nor the other's: what is not known to be theirs is taken away, or given, at the next sign-in."""
+    keep, other = linked(store, came(store), "42"), linked(store, came(store, "other"), "43")
+    store.put_grants("acme", keep.key, {"account": ("member",)}, {})
+    store.put_grants("acme", other.key, {"account": ("admin",)}, {"project:7": ("editor",)})
+
+    store.merge_people(keep.id, other.id, NOW)
+
+    expected = GivenRoles({"account": ("member",)}, {"account": ("admin",), "project:7": ("editor",)})
+    assert store.get_given_roles("acme", keep.key) == expected
+
+
+def test_whoever_takes_a_user_over_takes_what_that_user_was_given(store: SqlStore) -> None:
+    """Else the host would never be told to take it away again."""
+    keep, other = came(store), linked(store, came(store, "other"), "42")
+    store.put_grants("acme", other.key, {"account": ("admin",)}, {})
+
+    store.merge_people(keep.id, other.id, NOW)
+
+    assert store.get_given_roles("acme", keep.key) == GivenRoles({"account": ("admin",)})
+    (managed,) = store.find_managed_people(["acme"], user_id="42")
+    assert managed.grants == {"account": ("admin",)}
+
+
+@pytest.mark.parametrize("how", ["unlinked", "linked anew"])
+def test_what_one_user_was_given_is_not_anothers(store: SqlStore, how: str) -> None:
+    """Whoever is another user from now on is given everything anew: what is known was given to the one before."""
+    ada = linked(store, came(store), "42")
+    store.put_grants("acme", ada.key, {"account": ("admin",)}, {})
+
+    if how == "unlinked":
+        store.unlink_person(ada.id, NOW)
+    else:
+        linked(store, ada, "43")
+
+    assert store.get_given_roles("acme", ada.key) == GivenRoles({}, {"account": ("admin",)})
+
+
+def test_what_nobody_was_given_stays_so(store: SqlStore) -> None:
+    """Whose roles no identity provider has decided is not managed by being unlinked; nor does the same link matter."""
+    ada = linked(store, came(store), "42")
+    store.unlink_person(ada.id, NOW)
+    assert store.get_given_roles("acme", ada.key) == GivenRoles()
+
+    linked(store, ada, "42")
+    store.put_grants("acme", ada.key, {"account": ("admin",)}, {})
+    linked(store, ada, "42")
+    assert store.get_given_roles("acme", ada.key) == GivenRoles({"account": ("admin",)})
 
 
 def test_only_two_people_of_one_connection_are_merged(store: SqlStore) -> None:

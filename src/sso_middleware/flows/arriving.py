@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from ..calling import Call
 from ..connections import Connection
-from ..errors import NotATestUser, PersonBusy
+from ..errors import EmailOutsideDomains, NotATestUser, PersonBusy
 from ..hooks import Identity
 from ..principal import Principal
 from ..profile_answers import with_answers
@@ -51,6 +51,8 @@ async def arrive(
 ) -> Arrival:
     """Who has come. Raises LoginRefused, and AnotherPerson if it is not the one of `expected_key`."""
     asserted = read_identity(assertion, connection)
+    if site.connections.is_of_another(asserted.email.rpartition("@")[2], connection):
+        raise EmailOutsideDomains("the domain is another connection's")
     if not connection.admits(asserted.email):
         raise NotATestUser(f"connection {connection.id!r} is in the state {connection.state}")
     person = await find_person(site, request, call, connection, assertion, asserted, expected_key=expected_key)

@@ -14,7 +14,7 @@ from ..attribute_reading import values_by_name
 from ..attribute_settings import AttributeMap, NamedAttribute
 from ..calling import Call
 from ..connection import Connection
-from ..errors import InvalidToken, LoginRefused, MessageRefused, SSOError, TestLinkUnknown
+from ..errors import ConnectionChanged, InvalidToken, LoginRefused, MessageRefused, SSOError, TestLinkUnknown
 from ..hooks import Identity
 from ..roles import NothingGranted
 from ..saml.assertion import Assertion
@@ -80,9 +80,10 @@ def tested(site: Site, received: Received, outcome: Outcome) -> Tested:
     """What the ACS found, to be shown."""
     if isinstance(outcome, Failed):
         why = f"the identity provider answered {outcome.status}"
-        return Tested(None, (), "identity_provider_failure", f"{why}: {outcome.message}" if outcome.message else why)
+        return Tested(None, (), "identity_provider_failure", why, outcome.message)
     findings = _records(received.explanation(site, None))
-    return Tested(outcome.assertion if isinstance(outcome, SignedIn) else None, findings)
+    stamp = "" if received.connection is None else received.connection.test_stamp
+    return Tested(outcome.assertion if isinstance(outcome, SignedIn) else None, findings, stamp=stamp)
 
 
 async def tested_in_vain(
@@ -127,6 +128,8 @@ async def show_report(site: Site, request: Request, call: Call, connection: Conn
             code, why = error.code, error.detail
             circumstances = Circumstances(site.now())
             findings = _records(explain(glimpse_of(outcome.assertion), circumstances, error=error, is_live=True))
+    if code is None and outcome.stamp != connection.test_stamp:
+        code, why = ConnectionChanged.code, "what the connection says was changed during this test: test it again"
     if code is None:
         await call(site.store.record_test, connection.id, connection.organization, connection.test_stamp, site.now())
     detail = {"result": "passed"} if code is None else {"result": code, "why": why or ""}
@@ -139,7 +142,7 @@ async def show_report(site: Site, request: Request, call: Call, connection: Conn
         connection_id=connection.id,
         state=connection.state,
         code=code,
-        why=why,
+        why=f"{why}: {outcome.message}" if outcome.message else why,
         findings=[_as_asked(finding) for finding in findings],
         refused=next((f for f in findings if f["state"] == "refused"), None),
         attributes=_attribute_rows(outcome.assertion, connection) if outcome.assertion else [],

@@ -18,11 +18,12 @@ from ..calling import Call
 from ..connections import Connection
 from ..errors import EmailInvalid
 from ..hooks import HostUser
+from ..stores.role_records import ManagedPerson
 from ..tokens import hash_token
 from ..web import Request
 from .limits import client_key
 from .reporting import report
-from .roles import is_managed
+from .roles import find_managed
 from .site import Site
 
 log = logging.getLogger("sso_middleware")
@@ -63,20 +64,32 @@ async def judge_host_user(site: Site, call: Call, host_user: HostUser) -> Standi
     What looks like an address but can't be read as one could still reach the host's account of
     somebody of an exclusive domain, so it is treated as one of those (TEN-007).
     """
-    is_for_everyone = site.settings.mode == "everyone"
     try:
         email = read_email(host_user.email)
     except EmailInvalid:
-        could_be_bound = looks_like_an_address(host_user.email) and binds_anybody(site)
-        return "bound" if is_for_everyone or could_be_bound else "free"
-    if is_excluded(site, email):
+        email = None
+    if email is not None and is_excluded(site, email):
         return "excluded"
-    if is_for_everyone or required_connection(site, email.domain) is not None:
+    if site.settings.mode == "everyone" or _is_bound_by_domain(site, host_user, email):
         return "bound"
-    offered = site.connections.of_domain(email.domain)
-    if offered is None or site.settings.enforcement == "off":
+    if site.settings.enforcement == "off":
         return "free"
-    return "bound" if await is_managed(site, call, offered, host_user) else "free"
+    # By the user that they are, too: an address at the host's is theirs to change.
+    managed = await find_managed(site, call, site.connections, host_user)
+    return "bound" if any(_must_come(site, person) for person in managed) else "free"
+
+
+def _is_bound_by_domain(site: Site, host_user: HostUser, email: Email | None) -> bool:
+    if email is None:
+        return looks_like_an_address(host_user.email) and binds_anybody(site)
+    return required_connection(site, email.domain) is not None
+
+
+def _must_come(site: Site, person: ManagedPerson) -> bool:
+    """Whoever is excluded by now need not, and whose domain is not in use any more could not."""
+    email = read_email(person.email)
+    connection = site.connections.of_domain(email.domain)
+    return connection is not None and connection.id == person.connection_id and not is_excluded(site, email)
 
 
 def looks_like_an_address(text: str) -> bool:

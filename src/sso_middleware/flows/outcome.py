@@ -44,6 +44,10 @@ class Tested:
     """Of every check, as `saml.explaining.stored.as_record` says it."""
     code: str | None = None
     why: str | None = None
+    message: str = field(default="", repr=False)
+    """The identity provider's own words, for the page alone."""
+    stamp: str = ""
+    """Of what the connection said then."""
 
 
 Outcome = SignedIn | Failed | Tested
@@ -56,6 +60,7 @@ def seal_outcome(site: Site, outcome: Outcome) -> bytes:
     elif isinstance(outcome, Tested):
         assertion = None if outcome.assertion is None else _to_text(outcome.assertion)
         record = {"tested": assertion, "findings": outcome.findings, "code": outcome.code, "why": outcome.why}
+        record |= {"message": outcome.message, "stamp": outcome.stamp}
     else:
         record = {"assertion": _to_text(outcome.assertion), "return_to": outcome.return_to}
     return site.sealer.seal(json.dumps(record).encode(), _PURPOSE)
@@ -67,7 +72,8 @@ def open_outcome(site: Site, sealed: bytes) -> Outcome:
         return Failed(record["failed"], record.get("message", ""))
     if "tested" in record:
         assertion = None if record["tested"] is None else _from_text(record["tested"])
-        return Tested(assertion, tuple(record["findings"]), record["code"], record["why"])
+        told = record["code"], record["why"], record.get("message", ""), record.get("stamp", "")
+        return Tested(assertion, tuple(record["findings"]), *told)
     return SignedIn(_from_text(record["assertion"]), record["return_to"])
 
 

@@ -13,6 +13,7 @@ told to give what it may not have given, and to take away all that it may have g
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..addresses import read_email
@@ -22,7 +23,7 @@ from ..errors import EmailInvalid, LoginRefused, RolesMissing, RolesOverage, Rol
 from ..hooks import HostUser, Identity, RoleAssignment
 from ..principal import Principal
 from ..roles import ACCOUNT, Granted, Grants, NothingGranted, difference, intersection, tell_grants, union
-from ..stores.role_records import GivenRoles
+from ..stores.role_records import GivenRoles, ManagedPerson
 from ..stores.session_records import SessionQuery
 from ..web import Request
 from .reporting import ask_host, report
@@ -130,7 +131,14 @@ async def _hand_over(
 
 
 async def is_managed(site: Site, call: Call, connection: Connection, host_user: HostUser) -> bool:
-    """Whether this user of the host's has their roles by this connection: then its own login is not for them.
+    """Whether this user of the host's has their roles by this connection."""
+    return bool(await find_managed(site, call, [connection], host_user))
+
+
+async def find_managed(
+    site: Site, call: Call, connections: Iterable[Connection], host_user: HostUser
+) -> Sequence[ManagedPerson]:
+    """Who of the people that have their roles by these connections this user of the host's is.
 
     By user id or by e-mail address, whichever is known.
     """
@@ -138,8 +146,8 @@ async def is_managed(site: Site, call: Call, connection: Connection, host_user: 
         email = read_email(host_user.email).address
     except EmailInvalid:
         email = None
-    if not connection.roles.authorization or not connection.admits(email or ""):
-        return False
-    return bool(
-        await call(site.store.find_managed_people, [connection.id], email=email, user_id=host_user.user_id or None)
-    )
+    ids = [known.id for known in connections if known.roles.authorization and known.admits(email or "")]
+    user_id = host_user.user_id or None
+    if not ids or (email is None and user_id is None):
+        return ()
+    return await call(site.store.find_managed_people, ids, email=email, user_id=user_id)

@@ -146,7 +146,7 @@ def judge_session(site: Site, entry: Remembered, now: datetime) -> Verdict:
     """What the connection as it is now, and the limits, say of it."""
     session = entry.session
     connection = site.connections.get(session.connection_id)
-    if connection is None or not connection.enabled or not _is_within_domains(session, connection):
+    if connection is None or not _may_go_on(site, session, connection):
         return "ended"
     if entry.last_seen != session.last_seen:
         session = replace(session, last_seen=entry.last_seen)
@@ -160,8 +160,12 @@ def judge_session(site: Site, entry: Remembered, now: datetime) -> Verdict:
     return verdict
 
 
-def _is_within_domains(session: Session, connection: Connection) -> bool:
-    return not session.email or connection.has_domain(session.email.rpartition("@")[2])
+def _may_go_on(site: Site, session: Session, connection: Connection) -> bool:
+    """Whether its person might sign in by this connection, as it is now."""
+    if not connection.admits(session.email):
+        return False
+    domain = session.email.rpartition("@")[2]
+    return not domain or (connection.has_domain(domain) and not site.connections.is_of_another(domain, connection))
 
 
 async def _touch(site: Site, call: Call, entry: Remembered) -> None:
@@ -185,7 +189,7 @@ async def _end_for_good(site: Site, request: Request, call: Call, entry: Remembe
     connection = site.connections.get(session.connection_id)
     if connection is None or session.timed_out_at is not None:
         return entry
-    if not connection.enabled or not _is_within_domains(session, connection):
+    if not _may_go_on(site, session, connection):
         await call(site.store.end_session, session.id, now)
         site.sessions.forget_now(session.id)
         await report(site, request, call, "session_ended", connection_id=connection.id, email=session.email)

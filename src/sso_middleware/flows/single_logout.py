@@ -9,7 +9,9 @@ we knew the person.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from urllib.parse import urlsplit
@@ -49,6 +51,7 @@ from .limits import Bucket, check, count, is_full, refused_answers, refused_logo
 from .logout import Outcome, signed_out_headers, signed_out_url
 from .logout_keys import logout_key
 from .logout_sending import LEAVING, slo_endpoint
+from .provisioning import name_id_key
 from .receiving import BODY_LIMIT, look_again_soon, seems_to_answer, trust_of
 from .reporting import about, ask_host, report
 from .sessions import token_of
@@ -206,6 +209,9 @@ async def _end_sessions(
         logout_key=logout_key(connection, wanted.name_id),
         session_indexes=wanted.session_indexes,
     )
+    # Who is still asked something has no session of which the index would be; it is all of theirs.
+    name_id = hash_token(json.dumps(asdict(wanted.name_id)))
+    await call(site.store.delete_pending_profiles, connection.id, name_id_key(wanted.name_id), name_id)
     own = token_of(site, request)
     was_live = own is not None and await call(site.store.get_session, hash_token(own)) is not None
     ended = await call(site.store.end_sessions, query, site.now())

@@ -95,15 +95,17 @@ class ConfigurationStore(Protocol):
         ...
 
     def delete_connection(self, id: str) -> bool:
-        """Atomic, with its domains and their challenges. Whether there was one."""
+        """Atomic, with its domains and their challenges, its people and their sessions, and every sign-in that is under
+        way: whoever has its id next finds nobody. Whether there was one."""
         ...
 
     def add_domain(self, domain: StoredDomain) -> str | None:
         """Atomic: None, or the connection that has this domain already; then nothing is changed."""
         ...
 
-    def put_domain(self, domain: StoredDomain) -> bool:
-        """Atomic: in place of the one of this name, of the same connection. False if that is not there."""
+    def put_domain(self, domain: StoredDomain, *, replaces: StoredDomain | None = None) -> bool:
+        """Atomic: in place of the one of this name, of the same connection. False if that is not there, or does not
+        say what `replaces` says any more."""
         ...
 
     def delete_domain(self, name: str, connection_id: str) -> bool:

@@ -47,3 +47,7 @@ class ProfileStore(Protocol):
         None, and nothing changed, where `get_pending_profile` finds none: of two at once one gets it.
         """
         ...
+
+    def delete_pending_profiles(self, connection_id: str, principal_key: str | None, name_id: str) -> None:
+        """Atomic: those of whoever is known by this key, or came last under the persistent NameID of this hash."""
+        ...

@@ -168,7 +168,10 @@ class SessionStore(Protocol):
         ...
 
     def end_sessions(self, query: SessionQuery, now: datetime) -> Sequence[Session]:
-        """Atomic: end them all, with their old ids; those that were ended."""
+        """Atomic: end them all, with their old ids; those that were ended.
+
+        Before it, sign-ins of the same people that wait for answers, unless single sessions are meant.
+        """
         ...
 
     def make_sessions_stale(self, query: SessionQuery, now: datetime) -> int:

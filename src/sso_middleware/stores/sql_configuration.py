@@ -19,6 +19,12 @@ from .configuration_records import Admin, Configuration, StoredConnection, Store
 from .database import Database
 
 CONFIGURATION_COUNTER = "configuration"
+_OF_CONNECTIONS = (
+    *(tables.domains, tables.sessions, tables.kept_forms, tables.login_requests, tables.pending_logins),
+    *(tables.pending_profiles, tables.person_keys, tables.person_emails, tables.people),
+)
+"""What would be a later connection's of the same id, and another organization's perhaps. (Assertions that were claimed
+stay so.)"""
 
 
 class SqlConfiguration:
@@ -68,7 +74,9 @@ class SqlConfiguration:
     def delete_connection(self, id: str) -> bool:
         table = tables.connections
         with self._configuring() as transaction:
-            transaction.execute(delete(tables.domains).where(tables.domains.c.connection_id == id))
+            # Each process forgets what it remembers of sessions, since the version is another one.
+            for of_connection in _OF_CONNECTIONS:
+                transaction.execute(delete(of_connection).where(of_connection.c.connection_id == id))
             return transaction.execute(delete(table).where(table.c.id == id)).rowcount > 0
 
     def add_domain(self, domain: StoredDomain) -> str | None:
@@ -80,9 +88,11 @@ class SqlConfiguration:
             owner = select(table.c.connection_id).where(table.c.name == domain.name)
             return str(transaction.execute(owner).scalar_one())
 
-    def put_domain(self, domain: StoredDomain) -> bool:
+    def put_domain(self, domain: StoredDomain, *, replaces: StoredDomain | None = None) -> bool:
         table = tables.domains
         put = update(table).where(table.c.name == domain.name, table.c.connection_id == domain.connection_id)
+        for name, value in ({} if replaces is None else asdict(replaces)).items():
+            put = put.where(table.c[name].is_not_distinct_from(value))
         with self._configuring() as transaction:
             return transaction.execute(put.values(asdict(domain)).returning(table.c.name)).first() is not None
 

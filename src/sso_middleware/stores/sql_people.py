@@ -30,6 +30,7 @@ from .people_records import (
     Rule,
 )
 from .session_records import SessionQuery
+from .sql_roles import Kept, merge_kept
 from .sql_sessions import SqlSessions, be_patient
 
 _LOCK = 0x70656F70  # "peop"
@@ -109,7 +110,8 @@ class SqlPeople(SqlSessions):
                 changes |= {"user_id": user_id, "linked_at": now}
             if person.attempt_id == attempt_id:
                 changes |= {"attempt_id": None, "attempt_ends_at": None}
-            connection.execute(update(table).where(table.c.id == person_id).values(changes))
+            granted = _grants_of_another(connection, person) if is_new_link and person.user_id is not None else {}
+            connection.execute(update(table).where(table.c.id == person_id).values(changes | granted))
             return replace(person, **changes)
 
     # What an admin settles
@@ -122,7 +124,8 @@ class SqlPeople(SqlSessions):
             if forget:
                 _delete(connection, person)
             else:
-                nobody = {"user_id": None, "linked_at": None, "attempt_id": None, "attempt_ends_at": None}
+                nobody: dict[str, Any] = dict.fromkeys(("user_id", "linked_at", "attempt_id", "attempt_ends_at"))
+                nobody |= _grants_of_another(connection, person)
                 connection.execute(update(table).where(table.c.id == person_id).values(nobody))
             self._end_those(connection, _sessions_of(person), now)
         return person
@@ -132,9 +135,11 @@ class SqlPeople(SqlSessions):
             other = None if keep_id == other_id else _get(connection, tables.people.c.id == other_id)
             if keep is None or other is None or keep.connection_id != other.connection_id:
                 return None
+            grants = _merged_grants(connection, keep, other)
             _delete(connection, other)
             merged = _merged(keep, other, now)
             _put(connection, keep, merged)
+            connection.execute(update(tables.people).where(tables.people.c.id == keep.id).values(grants=grants))
             self._end_those(connection, _sessions_of(other), now)
         return merged
 
@@ -273,6 +278,22 @@ def _merged(keep: Person, other: Person, now: datetime) -> Person:
         answers={**other.answers, **keep.answers},
         seen_at=newest.seen_at,
     )
+
+
+def _merged_grants(connection: Connection, keep: Person, other: Person) -> Kept | None:
+    """What the user was given whom they are from now on, and besides whatever the other one was."""
+    table = tables.people
+    wanted = select(table.c.id, table.c.grants).where(table.c.id.in_([keep.id, other.id]))
+    given = {row.id: row.grants for row in connection.execute(wanted)}
+    takes_over = keep.user_id is None and other.user_id is not None
+    first, second = (other, keep) if takes_over else (keep, other)
+    return merge_kept(given.get(first.id), given.get(second.id))
+
+
+def _grants_of_another(connection: Connection, person: Person) -> dict[str, Any]:
+    """The column `grants` of whoever is another user from now on: what they were given, the one before has."""
+    given = connection.execute(select(tables.people.c.grants).where(tables.people.c.id == person.id)).scalar()
+    return {} if given is None else {"grants": merge_kept({}, given)}
 
 
 def _sessions_of(person: Person) -> SessionQuery:

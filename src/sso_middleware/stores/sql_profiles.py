@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from . import tables
 from .profile_records import PendingProfile
@@ -43,6 +43,16 @@ class SqlProfiles(SqlPeople):
                 kept = {**(connection.execute(before).scalar() or {}), **answers}
                 connection.execute(update(people).where(people.c.id == seen.person_id).values(answers=kept))
         return seen
+
+    def delete_pending_profiles(self, connection_id: str, principal_key: str | None, name_id: str) -> None:
+        table, people, keys = tables.pending_profiles, tables.people, tables.person_keys
+        of_key = select(keys.c.person_id).where(
+            keys.c.connection_id == connection_id, keys.c.principal_key == principal_key
+        )
+        of_name_id = select(people.c.id).where(people.c.connection_id == connection_id, people.c.name_id == name_id)
+        theirs = or_(table.c.person_id.in_(of_key), table.c.person_id.in_(of_name_id))
+        with self._database.writing() as connection:
+            connection.execute(delete(table).where(table.c.connection_id == connection_id, theirs))
 
 
 def _is_theirs(handle: str, browsers: Collection[str], now: datetime) -> ColumnElement[bool]:

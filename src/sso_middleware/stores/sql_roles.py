@@ -84,6 +84,20 @@ def _of_key(connection_id: str, principal_key: str) -> Any:
     )
 
 
+def merge_kept(kept: Kept | None, other: Kept | None) -> Kept | None:
+    """What `kept` says, and all of `other` as what there may be besides: the next sign-in settles it."""
+    if kept is None and other is None:
+        return None
+    merged = dict(kept or {})
+    for scope, roles in (other or {}).items():
+        perhaps = _PERHAPS + scope.removeprefix(_PERHAPS)
+        known = [*merged.get(scope.removeprefix(_PERHAPS), ()), *merged.get(perhaps, ())]
+        new = [role for role in roles if role not in known]
+        if new:
+            merged[perhaps] = sorted([*merged.get(perhaps, ()), *new])
+    return merged
+
+
 def _kept(grants: Mapping[str, Sequence[str]]) -> Kept:
     return {scope: list(roles) for scope, roles in grants.items()}
 

@@ -112,6 +112,11 @@ class SqlSessions:
             return bool(self._end(connection, _newest_and_aliases(connection, id), now))
 
     def end_sessions(self, query: SessionQuery, now: datetime) -> Sequence[Session]:
+        waiting = _waiting(query)
+        if waiting is not None:
+            # By itself: whoever merges people has such rows first, and the counter after.
+            with self._database.writing() as connection:
+                connection.execute(delete(tables.pending_profiles).where(*waiting))
         with self._changing() as connection:
             return self._end_found(connection, query, now)
 
@@ -289,6 +294,22 @@ def _conditions(query: SessionQuery) -> list[ColumnElement[bool]]:
         found.append(table.c.logout_key == query.logout_key)
     if query.session_indexes:
         found.append(table.c.session_index.in_(query.session_indexes))
+    return found
+
+
+def _waiting(query: SessionQuery) -> list[ColumnElement[bool]] | None:
+    """Which sign-ins that wait for answers are of those whom this means; None if it means single sessions."""
+    if query.session_id is not None or query.logout_key is not None or query.session_indexes:
+        return None
+    table, keys, emails = tables.pending_profiles, tables.person_keys, tables.person_emails
+    found: list[ColumnElement[bool]] = []
+    if query.connection_ids is not None:
+        found.append(table.c.connection_id.in_(query.connection_ids))
+    if query.principal_key is not None:
+        of_key = select(keys.c.person_id).where(keys.c.principal_key == query.principal_key)
+        found.append(table.c.person_id.in_(of_key))
+    if query.email is not None:
+        found.append(table.c.person_id.in_(select(emails.c.person_id).where(emails.c.email == query.email)))
     return found
 
 
