@@ -118,6 +118,9 @@ class ConnectionAdmin:
         """
         configuration, connections = self._desk.configuration(), self._desk.current()
         connection = self._find(id, connections)
+        declared = next((c for c in self._desk.site.settings.connections if c.id == id), None)
+        if declared is not None and not declared.enabled and state not in (None, "disabled"):
+            self._desk.check_operator("to switch on what the settings themselves switch off")
         if state == "active" and connection.trusted is None:
             raise ChangeRefused("it has no usable metadata of an identity provider yet, so nobody could sign in by it")
         if state == "testing" and not connection.test_users:
