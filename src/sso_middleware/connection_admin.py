@@ -183,7 +183,10 @@ class ConnectionAdmin:
         """Of a declared one the first time: a new one, of version 0."""
         found = next((c for c in configuration.connections if c.id == connection.id), None)
         now = self._desk.site.now()
-        return found or StoredConnection(connection.id, connection.organization, None, None, 0, now, now)
+        fresh = StoredConnection(connection.id, connection.organization, None, None, 0, now, now)
+        if found is not None and connection.is_declared and found.settings is not None:
+            return replace(fresh, version=found.version)  # of one of run time that once had this id
+        return found or fresh
 
     def _check(self, stored: StoredConnection, domains: Mapping[str, StoredDomain] | None = None) -> None:
         """Raises ConfigurationError with all that is wrong with it."""
