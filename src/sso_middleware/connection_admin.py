@@ -118,6 +118,9 @@ class ConnectionAdmin:
         """
         configuration, connections = self._desk.configuration(), self._desk.current()
         connection = self._find(id, connections)
+        declared = next((c for c in self._desk.site.settings.connections if c.id == id), None)
+        if declared is not None and not declared.enabled and state not in (None, "disabled"):
+            self._desk.check_operator("to switch on what the settings themselves switch off")
         if state == "active" and connection.trusted is None:
             raise ChangeRefused("it has no usable metadata of an identity provider yet, so nobody could sign in by it")
         if state == "testing" and not connection.test_users:
@@ -180,7 +183,10 @@ class ConnectionAdmin:
         """Of a declared one the first time: a new one, of version 0."""
         found = next((c for c in configuration.connections if c.id == connection.id), None)
         now = self._desk.site.now()
-        return found or StoredConnection(connection.id, connection.organization, None, None, 0, now, now)
+        fresh = StoredConnection(connection.id, connection.organization, None, None, 0, now, now)
+        if found is not None and connection.is_declared and found.settings is not None:
+            return replace(fresh, version=found.version)  # of one of run time that once had this id
+        return found or fresh
 
     def _check(self, stored: StoredConnection, domains: Mapping[str, StoredDomain] | None = None) -> None:
         """Raises ConfigurationError with all that is wrong with it."""

@@ -163,7 +163,12 @@ def build_stored(stored: StoredConnection, document: RunTimeSettings, settings: 
 
 
 def _with_state(connection: Connection, declared: Connection, stored: StoredConnection | None) -> Connection:
-    """A declared connection, in the state that an admin has put it into."""
+    """A declared connection, in the state that an admin has put it into.
+
+    A row with settings is of one of run time that once had the same id, and says nothing of this one.
+    """
+    if stored is not None and stored.settings is not None:
+        stored = None
     state = declared.state if stored is None or stored.state is None else stored.state
     changed = connection if connection.state == state else replace(connection, state=state)
     return changed if stored is None else _with_test(changed, stored)

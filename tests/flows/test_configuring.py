@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.conftest import MakeWorld
 from tests.world import World
 
 from sso_middleware.configuring import admin_of
@@ -304,6 +305,19 @@ def test_an_address_is_not_replaced_twice_in_a_day(globex: World) -> None:
 
     globex.wait(hours=24)
     theirs.admins.replace("Globex", "eve@elsewhere.example", by="eve2@elsewhere.example")
+
+
+@pytest.mark.parametrize("state", ["active", "testing", "draft"])
+def test_what_the_operator_switched_off_in_the_settings_no_admin_switches_on(make_world: MakeWorld, state: Any) -> None:
+    """As recovery access does not: the operator's own rules are the operator's."""
+    off = make_world().connection(enabled=False, admins=["it@acme.example"], test_users=["it@acme.example"])
+    world = make_world(connections=[off])
+
+    with pytest.raises(NotAllowed):
+        world.sso.acting_as(admin_of("Acme", "it@acme.example")).connections.set_state("acme", state)
+    assert world.sso.connections.show("acme").state == "disabled"
+
+    assert world.sso.connections.set_state("acme", state, force=True).state == state
 
 
 # What is given

@@ -593,6 +593,20 @@ def test_whoever_may_not_come_by_sso_any_more_is_bound_by_nothing(make_authorize
     assert off.browser().get("/report").status == 200
 
 
+def test_who_is_excluded_by_now_keeps_the_hosts_login(make_authorized: MakeAuthorized) -> None:
+    """Whatever address the host has of them, and whatever was given to them before."""
+    plain = {"announce_roles": False, "mode": "domains"}
+    world = make_authorized(app=plain, domain_modes={"acme.example": "offer"}, excluded_users=[EMAIL])
+    add_person(world.store, "acme", "ada", EMAIL, "u1")
+    add_person(world.store, "acme", "nobody", "", "u2")
+    for key in ("ada", "nobody"):
+        world.store.put_grants("acme", key, ENGINEER, {})
+
+    for user_id in ("u1", "u2"):
+        world.hooks.user = lambda request, user_id=user_id: HostUser("ada@private.example", user_id)  # type: ignore[misc]
+        assert world.browser().get("/report").status == 200
+
+
 def come_by_button(world: World, *values: str) -> None:
     """Sign in where the host lets everybody pass who is nobody's."""
     browser = world.browser()

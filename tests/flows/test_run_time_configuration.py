@@ -236,6 +236,19 @@ def test_a_domain_kept_for_a_connection_that_the_settings_declare_is_nobodys(mak
     assert world.browser().get("/report").status == 200
 
 
+def test_a_row_of_run_time_switches_on_nothing_that_the_settings_declare(make_world: MakeWorld) -> None:
+    """What is kept of another connection that once had this id says nothing of this one; what is decided since does."""
+    world = make_world(connections=[make_world().connection(enabled=False)])
+    world.store.add_connection(stored(world, "acme", organization="Globex"))
+    assert world.browser().get("/sso/login?connection=acme").status == 403
+    assert world.sso.connections.show("acme").state == "disabled"
+
+    world.sso.connections.set_state("acme", "active", force=True)
+    assert world.browser().get("/sso/login?connection=acme").status == 303
+    world.sso.connections.set_state("acme", "disabled")
+    assert world.browser().get("/sso/login?connection=acme").status == 403
+
+
 def test_who_is_no_tester_is_signed_out_when_a_connection_is_put_into_testing(world: World) -> None:
     """Named test users only: those who are signed in already as well."""
     add_globex(world)

@@ -69,6 +69,9 @@ class Change:
 def find_connection(site: Site, configuration: Configuration, id: str, organization: str) -> OwnConnection:
     declared = next((c for c in site.settings.connections if c.id == id), None)
     kept = next((c for c in configuration.connections if c.id == id), None)
+    if declared is not None and kept is not None and kept.settings is not None:
+        # Of one of run time that once had this id: the declared one takes its place with the first change.
+        kept = replace(kept, organization=organization, settings=None, state=None, test_passed_at=None, test_stamp=None)
     settings: ConnectionSettings | None = declared
     if declared is None and kept is not None:
         with suppress(ConfigurationError):

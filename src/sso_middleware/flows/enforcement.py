@@ -87,9 +87,10 @@ def _is_bound_by_domain(site: Site, host_user: HostUser, email: Email | None) ->
 
 def _must_come(site: Site, person: ManagedPerson) -> bool:
     """Whoever is excluded by now need not, and whose domain is not in use any more could not."""
-    email = read_email(person.email)
-    connection = site.connections.of_domain(email.domain)
-    return connection is not None and connection.id == person.connection_id and not is_excluded(site, email)
+    connection = site.connections.of_domain(person.email.rpartition("@")[2])
+    if connection is None or connection.id != person.connection_id:
+        return False
+    return person.email not in connection.excluded_users
 
 
 def looks_like_an_address(text: str) -> bool:
