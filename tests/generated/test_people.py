@@ -103,7 +103,7 @@ class Human:
 
     @property
     def mapped_second(self) -> str | None:
-        return None if self.connection == "stable" else self.second
+        return None if self.connection == "stable" or self.second == self.email else self.second
 
     @property
     def told(self) -> dict[str, object]:
