@@ -70,9 +70,13 @@ class DomainAdmin:
         return self._summary(domain, connections, configuration)
 
     def add(self, name: str, *, connection: str, verified: bool = False, mode: DomainMode = "offer") -> DomainSummary:
-        """`verified`: on the operator's word. Raises DomainNotClaimable, DomainTaken."""
+        """`verified`: on the operator's word. Raises DomainNotClaimable, DomainTaken.
+
+        A claim of somebody else's that nobody has proved in its week is in nobody's way, nor any unproved one in the
+        operator's.
+        """
         name = read_name(name)
-        self._desk.configuration()
+        configuration = self._desk.configuration()
         connections = self._desk.current()
         owner = self._connection(connection, connections)
         why = why_not_claimable(name)
@@ -89,12 +93,23 @@ class DomainAdmin:
         else:
             added = with_challenge(added, now)
         known = connections.domain(name)
+        claim = next((domain for domain in configuration.domains if domain.name == name), None)
+        if claim is not None and claim.connection_id != owner.id and self._is_void(claim):
+            do(self._desk.site.store.delete_domain, claim.name, claim.connection_id)
+            self._after_change("domain_removed", claim, {"why": "nobody proved this claim"})
+            known = None
         taken = known.connection_id if known is not None else do(self._desk.site.store.add_domain, added)
         if taken is not None:
             whose = f"connection {taken!r}" if self._desk.actor.is_operator or taken == owner.id else "somebody else"
             raise DomainTaken(f"{name} belongs to {whose} already: a domain belongs to one connection")
         self._after_change("domain_added", added, {"verified_by": added.verified_by})
         return self.show(name)
+
+    def _is_void(self, claim: StoredDomain) -> bool:
+        if claim.verified_at is not None:
+            return False
+        ends_at = claim.challenge_expires_at
+        return self._desk.actor.is_operator or ends_at is None or ends_at <= self._desk.site.now()
 
     def challenge(self, name: str) -> DomainSummary:
         """What DNS is to say; a new one if the last one has ended or ends within a day."""

@@ -134,6 +134,26 @@ def test_a_domain_that_changed_while_dns_was_asked_stays_as_it_is(globex: World)
     assert (globex.sso.domains.show("globex.co.example").mode, asked.mode) == ("off", "offer")
 
 
+def test_ten_008_a_claim_that_nobody_proves_keeps_its_owner_out_for_a_week_at_most(globex: World) -> None:
+    """And the operator not at all; one that was proved stays, whoever asks."""
+    globex.sso.connections.create("initech", organization="Initech", metadata=globex.idp.metadata)
+    globex.sso.domains.add("initech.example", connection="globex")
+    globex.sso.admins.add("Initech", "it@initech.example")
+    theirs = globex.sso.acting_as(admin_of("Initech", "it@initech.example"))
+    with pytest.raises(DomainTaken):
+        theirs.domains.add("initech.example", connection="initech")
+
+    globex.wait(days=8)
+    assert theirs.domains.add("initech.example", connection="initech").connection_id == "initech"
+
+    globex.sso.domains.add("initech.example", connection="globex", verified=True)
+    globex.wait(days=8)
+    with pytest.raises(DomainTaken):
+        theirs.domains.add("initech.example", connection="initech")
+    with pytest.raises(DomainTaken):
+        globex.sso.domains.add("initech.example", connection="initech")
+
+
 def test_an_admin_can_not_verify_on_their_own_word(globex: World) -> None:
     """Nor add a domain as verified: DNS is asked."""
     with pytest.raises(NotAllowed):
