@@ -225,7 +225,7 @@ class SimpleSamlPhp:
     url: str
     home: Path
     script: Path
-    environment: Mapping[str, str] = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False, hash=False)
 
     @property
     def metadata_file(self) -> Path:
@@ -333,7 +333,7 @@ class Samlp:
     url: str
     home: Path
     script: Path
-    environment: Mapping[str, str] = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False, hash=False)
 
     @property
     def metadata_file(self) -> Path:

@@ -49,7 +49,7 @@ def test_the_list_tells_nothing_that_opens_a_session_or_names_the_person(world: 
     values = [str(getattr(summary, name)) for name in summary.__slots__]
     for secret in (kept.id, kept.name_id, kept.principal_key, kept.logout_key):
         assert not any(secret in value for value in values)
-    assert "ada" not in repr(summary)
+    assert "ada@" not in repr(summary)  # an id may happen to have those three letters
 
 
 def test_the_state_is_what_the_limits_and_the_connection_say(make_world: MakeWorld) -> None:
