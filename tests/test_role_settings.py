@@ -11,7 +11,6 @@ from tests.test_settings import ACME, connect, connection_problems, make, proble
 
 from sso_middleware import ConfigurationError, ConnectionSettings
 from sso_middleware.connections import Connection, read_connections, read_one
-from sso_middleware.role_settings import ADMIN_ONLY
 from sso_middleware.roles import Granted, NothingGranted
 from sso_middleware.run_time_settings import RunTimeSettings, read_document, read_documents
 from sso_middleware.stores.configuration_records import Configuration, StoredConnection
@@ -212,8 +211,3 @@ def test_a_changed_mapping_needs_no_new_connection_test() -> None:
     stamps = [connection(mapping).test_stamp for mapping in (ENGINEERS, other)]
 
     assert stamps[0] == stamps[1] != connection(ENGINEERS, authorization=False).test_stamp
-
-
-def test_only_admins_may_change_who_gets_what() -> None:
-    """The settings that are theirs are settings of a connection."""
-    assert set(ADMIN_ONLY) <= set(ConnectionSettings.model_fields)

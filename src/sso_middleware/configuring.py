@@ -18,6 +18,7 @@ from .connection import Connections
 from .directory import read_current
 from .errors import ChangeRefused, EmailInvalid, NotAllowed
 from .events import Event
+from .flows.admins import is_admin
 from .flows.reporting import record
 from .flows.site import Site
 from .hooks import Hooks
@@ -67,15 +68,10 @@ class Desk:
     def configuration(self) -> Configuration:
         """As it is now. Raises NotAllowed for an admin who is none (any more)."""
         configuration = do(self.site.store.get_configuration)
-        if not self.actor.is_operator and not self._is_admin(configuration):
+        organization, email = self.actor.organization, self.actor.email or ""
+        if organization is not None and not is_admin(self.site.settings, configuration, organization, email):
             raise NotAllowed("who asks is no SSO account admin of this organization")
         return configuration
-
-    def _is_admin(self, configuration: Configuration) -> bool:
-        email, organization = self.actor.email, self.actor.organization
-        kept = any(admin.organization == organization and admin.email == email for admin in configuration.admins)
-        declared = (c for c in self.site.settings.connections if c.organization == organization)
-        return kept or any(email in connection.admins for connection in declared)
 
     def check_owns(self, organization: str) -> None:
         """Raises NotAllowed, in the same words whether there is such a thing or not (WEB-019)."""

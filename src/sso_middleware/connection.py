@@ -145,11 +145,6 @@ class Connections:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def with_connection(self, connection: Connection) -> Connections:
-        """The same, with this one in the place of the one that had its id."""
-        by_id = self._by_id | {connection.id: connection}
-        return Connections(by_id.values(), self._domains.values())
-
     def put(self, connection: Connection) -> None:
         """In the place of the one that had its id. One step, so another thread sees the old one or this one."""
         self._by_id[connection.id] = connection

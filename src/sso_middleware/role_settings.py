@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 Problems = Iterator[str]
 
-ADMIN_ONLY = ("authorization", "role_mapping", "may_grant")
-"""Settings of a connection that only an SSO account admin of its organization, or the operator, may change."""
-
 SCOPE_KINDS = ("project",)
 PROTECTED_ROLES = ("owner",)
 LONGEST_ROLE = 64

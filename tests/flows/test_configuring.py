@@ -308,6 +308,20 @@ def test_who_is_no_admin_any_more_may_nothing(globex: World) -> None:
             attempt()
 
 
+def test_only_an_admin_switches_authorization(globex: World) -> None:
+    """And not what the operator keeps to themselves: which protected roles may come from outside."""
+    mapping = {"authorization": True, "role_mapping": {"Engineers": {"account": ["member"]}}}
+    for stranger in (admin_of("Globex", "eve@globex.example"), admin_of("Acme", IT)):
+        with pytest.raises(NotAllowed):
+            globex.sso.acting_as(stranger).connections.update("globex", mapping)
+    with pytest.raises(NotAllowed):
+        their(globex).connections.update("globex", {"may_grant": ["owner"]})
+    assert "authorization" not in globex.sso.connections.document("globex")
+
+    their(globex).connections.update("globex", mapping)
+    assert globex.sso.connections.document("globex")["authorization"] is True
+
+
 def test_web_019_nobody_promotes_themselves(globex: World) -> None:
     """Whoever is no admin can't make themselves one."""
     with pytest.raises(NotAllowed):
